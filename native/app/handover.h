@@ -1,0 +1,123 @@
+/*
+ * handover.h: what libheca and the pager say to each other. The pager's mirror is src/Demander/Handover/HandoverAbi.cs;
+ * the assertions at the end and a layout test on the other side keep the two the same.
+ *
+ * Two channels join a program to its pager.
+ *
+ * 1. A SOCK_SEQPACKET Unix socket (path in HECA_SOCKET). One packet is one message of `struct heca_message`. The
+ *    program asks, the pager answers each request with one packet of the same `kind` and `sequence`, `status` 0 or
+ *    -errno. Requests are serial: the library sends the next one when the last is answered. The connection lives as long
+ *    as the session; its end tells either side that the other is gone.
+ *
+ *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
+ *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
+ *               HECA_CAN_* bits.
+ *               Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never).
+ *      ALLOCATE address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the
+ *               segment's page table, which the library keeps open, so that it outlives the pager.
+ *      FREE     address = start of a segment. The answer comes when no page of it is resident or in flight;
+ *               the library then unregisters and unmaps.
+ *      RESIZE   address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
+ *               when the pages at the end are gone; the library then unregisters them.
+ *      ADVISE   address, bytes, value0 = enum heca_advice.
+ *      STATISTICS  the answer's payload is struct heca_statistics.
+ *
+ * 2. The ring: shared memory with two single-producer, single-consumer queues of fixed size.
+ *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
+ *    completions: evictor -> pager, one per command, in order of the commands.
+ *    Indices are free-running 32-bit counters; entry i lives in slot i % HECA_RING_ENTRIES. The producer writes the
+ *    entry, then publishes the index with release order; the consumer reads it with acquire order. The pager never has more
+ *    than HECA_RING_ENTRIES commands unanswered, so neither queue can overflow. A side that is about to sleep sets its
+ *    *_sleeping word (seq_cst), looks at the queue once more, then reads its eventfd; the producer writes the eventfd
+ *    only where it finds the word set, and clears it by exchange.
+ */
+#ifndef HECA_HANDOVER_H
+#define HECA_HANDOVER_H
+
+#include "heca.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HECA_HANDOVER_MAGIC 0x41434548u /* "HECA" in memory */
+#define HECA_HANDOVER_VERSION 1
+#define HECA_RING_ENTRIES 512
+#define HECA_STAGING_PAGES 4096 /* 16 MiB: bounds the write-backs in flight */
+
+enum heca_message_kind {
+    HECA_MESSAGE_HELLO = 1,
+    HECA_MESSAGE_ALLOCATE = 2,
+    HECA_MESSAGE_FREE = 3,
+    HECA_MESSAGE_RESIZE = 4,
+    HECA_MESSAGE_ADVISE = 5,
+    HECA_MESSAGE_STATISTICS = 6,
+};
+
+/* What the kernel lets the library do; the pager adapts. */
+#define HECA_CAN_MOVE 1u   /* UFFDIO_MOVE works (tried, not just announced) */
+#define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
+#define HECA_CAN_WP 4u     /* segments are registered for write-protection too: TAKE copies under it */
+
+struct heca_message {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t kind;
+    uint32_t sequence;
+    int32_t status;
+    uint64_t address;
+    uint64_t bytes;
+    uint64_t value0;
+    uint64_t value1;
+    uint64_t value2;
+    uint64_t value3;
+    uint64_t payload[16]; /* struct heca_statistics in a STATISTICS answer; else 0 */
+};
+
+enum heca_command_op {
+    /* Move `pages` from `source` (segment) to `target` (staging): afterwards the source pages are missing and a touch is a
+     * fault. With UFFDIO_MOVE where it is there; else write-protect, copy, MADV_DONTNEED. The completion's `pages` says
+     * how many leading pages moved; fewer than asked: `status` is the -errno that stopped it. */
+    HECA_COMMAND_TAKE = 1,
+    /* Return staging pages to the kernel: `pages` from `target`. */
+    HECA_COMMAND_RECYCLE = 2,
+    /* Drop `pages` of the segment from `source` on: MADV_DONTNEED. */
+    HECA_COMMAND_DROP = 3,
+};
+
+struct heca_command {
+    uint32_t op;
+    uint32_t pages;
+    uint64_t source;
+    uint64_t target;
+    uint64_t cookie;
+};
+
+struct heca_completion {
+    uint64_t cookie;
+    int32_t status;
+    uint32_t pages;
+};
+
+struct heca_ring {
+    _Alignas(64) uint32_t commands_head; /* written by the pager */
+    _Alignas(64) uint32_t commands_tail; /* written by the evictor */
+    _Alignas(64) uint32_t evictor_sleeping;
+    _Alignas(64) uint32_t completions_head; /* written by the evictor */
+    _Alignas(64) uint32_t completions_tail; /* written by the pager */
+    _Alignas(64) uint32_t pager_sleeping;
+    _Alignas(64) struct heca_command commands[HECA_RING_ENTRIES];
+    struct heca_completion completions[HECA_RING_ENTRIES];
+};
+
+_Static_assert(sizeof(struct heca_statistics) == 128, "mirrored in Statistics.cs");
+_Static_assert(sizeof(struct heca_message) == 192, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_message, address) == 16, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_message, payload) == 64, "mirrored in HandoverAbi.cs");
+_Static_assert(sizeof(struct heca_command) == 32, "mirrored in HandoverAbi.cs");
+_Static_assert(sizeof(struct heca_completion) == 16, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, evictor_sleeping) == 128, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, pager_sleeping) == 320, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, commands) == 384, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, completions) == 384 + 32 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
+
+#endif

@@ -1,0 +1,69 @@
+namespace Hecatonchire.Transport;
+
+/// <summary>How a posted request ended.</summary>
+internal enum DataStatus : byte
+{
+    /// <summary>The data is in the buffer (READ) or on the sponsor (WRITE).</summary>
+    Done = 0,
+
+    /// <summary>The connection ended before an answer came; whether a WRITE took effect is unknown.</summary>
+    Disconnected = 1,
+
+    /// <summary>The sponsor refused the request (slab unknown, slots out of range).</summary>
+    Refused = 2,
+}
+
+/// <summary>The end of one request, in any order with respect to others.</summary>
+internal readonly struct DataCompletion(ulong cookie, DataStatus status)
+{
+    /// <summary>What the caller gave when it posted the request.</summary>
+    public readonly ulong Cookie = cookie;
+
+    public readonly DataStatus Status = status;
+}
+
+/// <summary>
+/// One connection to one sponsor's slabs: one-sided READ and WRITE of runs of slots, many in flight, completions in
+/// any order. Used by one thread only. Nothing here allocates, blocks or throws after the connection is made.
+/// Order: a READ that is posted after a WRITE of the same slot and before its completion may see either version; the
+/// caller does not do that.
+/// </summary>
+internal unsafe interface IDataConnection : IDisposable
+{
+    /// <summary>The transport's name as the user knows it: tcp, rdma, memory.</summary>
+    string Transport { get; }
+
+    /// <summary>The longest run one request may name, in pages.</summary>
+    int PagesPerRequestMax { get; }
+
+    /// <summary>How many more requests can be posted now.</summary>
+    int FreeRequests { get; }
+
+    /// <summary>True once the connection has ended; everything in flight completes as Disconnected.</summary>
+    bool IsBroken { get; }
+
+    /// <summary>
+    /// Queues a READ of <paramref name="pages"/> slots from <paramref name="slot"/> on into <paramref name="buffer"/>
+    /// (pages * 4096 bytes, contiguous, not moved until the completion). False when no request is free or the
+    /// connection is broken. Goes out at the next <see cref="Submit"/>.
+    /// </summary>
+    bool TryPostRead(ulong cookie, ulong slab, uint slot, int pages, byte* buffer);
+
+    /// <summary>Queues a WRITE; as <see cref="TryPostRead"/> with the data going the other way.</summary>
+    bool TryPostWrite(ulong cookie, ulong slab, uint slot, int pages, byte* buffer);
+
+    /// <summary>Sends what is queued, in as few system calls as possible. What the socket does not take now is kept.</summary>
+    void Submit();
+
+    /// <summary>Takes completions without blocking. Returns how many; 0 when there is nothing yet.</summary>
+    int Poll(Span<DataCompletion> completions);
+
+    /// <summary>
+    /// A descriptor to wait on (epoll, level-triggered) until <see cref="Poll"/> or <see cref="Submit"/> can make
+    /// progress; -1 when there is none (in-memory). <see cref="WaitEvents"/> says for which events.
+    /// </summary>
+    int WaitDescriptor { get; }
+
+    /// <summary>EPOLLIN, or EPOLLIN | EPOLLOUT while output is held back by the socket.</summary>
+    uint WaitEvents { get; }
+}
