@@ -1,0 +1,24 @@
+using Hecatonchire.Metrics;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// A running pager for one program, as the command line sees it: `run` and `bench` start one, hand its socket to a
+/// child through HECA_SOCKET, read its figures, and dispose it when the child has ended.
+/// </summary>
+internal interface IPagerHost : IDisposable
+{
+    /// <summary>The value for HECA_SOCKET.</summary>
+    string SocketPath { get; }
+
+    PagerSnapshot Snapshot();
+
+    /// <summary>Copies the fault latencies so far (nanoseconds, from event read to page installed).</summary>
+    void CopyLatencies(LatencyHistogram target);
+
+    /// <summary>Starts the latencies and the peak over, so that a benchmark can leave its fill out.</summary>
+    void ResetMeasurements();
+
+    /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>
+    string? Failure { get; }
+}

@@ -1,0 +1,27 @@
+using Hecatonchire.Prefetch;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>What a pager is started with. Set once; see the option of the same name on the command line.</summary>
+internal sealed record PagerOptions
+{
+    /// <summary>The bound of resident sponsored pages.</summary>
+    public required LocalBudget Local { get; init; }
+
+    public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
+
+    /// <summary>Where the sponsor's control channel listens.</summary>
+    public required SponsorEndpoint Sponsor { get; init; }
+
+    /// <summary>Path of the Unix socket that the program finds in HECA_SOCKET.</summary>
+    public required string SocketPath { get; init; }
+
+    /// <summary>After this time without its pager a stalled program is stopped by its evictor thread. Zero: never.</summary>
+    public TimeSpan StopProgramAfter { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>True: the pager follows the faulting thread's core and spins while requests are in flight.</summary>
+    public bool Spin { get; init; } = true;
+}
+
+/// <summary>A sponsor as a user names it, with the CURVE public key (Z85, 40 characters) that proves it.</summary>
+internal sealed record SponsorEndpoint(string Host, int Port, string PublicKey);

@@ -1,0 +1,32 @@
+namespace Hecatonchire.Pager;
+
+/// <summary>The pager's counters at one moment. Pages are 4 KiB; all counters grow from the start of the session.</summary>
+internal readonly record struct PagerSnapshot
+{
+    public long SegmentBytes { get; init; }
+    public long BudgetBytes { get; init; }
+    public long ResidentBytes { get; init; }
+    public long ResidentPeakBytes { get; init; }
+    public long RemoteBytes { get; init; }
+    public long Faults { get; init; }
+
+    /// <summary>Faults that needed the sponsor.</summary>
+    public long HardFaults { get; init; }
+    public long ZeroFills { get; init; }
+    public long PagesIn { get; init; }
+    public long PagesOut { get; init; }
+    public long PagesDropped { get; init; }
+    public long PagesPrefetched { get; init; }
+    public long PrefetchUsed { get; init; }
+    public long PrefetchWasted { get; init; }
+    public long PagesLost { get; init; }
+
+    /// <summary>Pages taken out of the program whose write-back is not acknowledged yet.</summary>
+    public long WriteBackQueue { get; init; }
+    public long StagingHits { get; init; }
+
+    /// <summary>Faults that had to wait until a page had left.</summary>
+    public long RoomWaits { get; init; }
+    public string Transport { get; init; }
+    public string TransportReason { get; init; }
+}
