@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,13 +15,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE 4096ull
 #define WORDS (PAGE / sizeof(uint64_t))
-#define SKIPPED 77
 #define DEADLINE_S 60
 
 #define CHECK(condition, ...)                                                                                          \
@@ -338,23 +335,6 @@ static const struct test_case cases[] = {
     {"threads", threads_share_the_session, PAGER_SERVES, {.resident_pages_max = 64}, true},
 };
 
-static void skip_without_userfaultfd(void) {
-    if (access("/dev/userfaultfd", R_OK | W_OK) == 0) {
-        return;
-    }
-
-    int descriptor = (int)syscall(__NR_userfaultfd, O_CLOEXEC);
-    if (descriptor >= 0) {
-        close(descriptor);
-        return;
-    }
-
-    const char *required = getenv("HECA_REQUIRE");
-    bool fail = required != NULL && strstr(required, "userfaultfd") != NULL;
-    fprintf(stderr, "%s: this user may not make a userfaultfd (%s)\n", fail ? "failed" : "skipped", strerror(errno));
-    exit(fail ? 1 : SKIPPED);
-}
-
 static int serve(int listener, const struct test_case *test) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(DEADLINE_S);
@@ -445,7 +425,7 @@ static int run(const struct test_case *test) {
 int main(int argc, char **argv) {
     for (size_t i = 0; argc == 2 && i < sizeof cases / sizeof cases[0]; i++) {
         if (strcmp(argv[1], cases[i].name) == 0) {
-            skip_without_userfaultfd();
+            minipager_require_userfaultfd();
             return run(&cases[i]);
         }
     }

@@ -3,6 +3,7 @@
 #include "kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -597,4 +599,21 @@ struct minipager_counts minipager_serve(int listener, const struct minipager_opt
     }
 
     return counts;
+}
+
+void minipager_require_userfaultfd(void) {
+    if (access("/dev/userfaultfd", R_OK | W_OK) == 0) {
+        return;
+    }
+
+    int descriptor = (int)syscall(__NR_userfaultfd, O_CLOEXEC);
+    if (descriptor >= 0) {
+        close(descriptor);
+        return;
+    }
+
+    const char *required = getenv("HECA_REQUIRE");
+    bool fail = required != NULL && strstr(required, "userfaultfd") != NULL;
+    fprintf(stderr, "%s: this user may not make a userfaultfd (%s)\n", fail ? "failed" : "skipped", strerror(errno));
+    exit(fail ? 1 : MINIPAGER_SKIPPED);
 }

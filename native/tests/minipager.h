@@ -27,6 +27,11 @@ struct minipager_counts {
     uint32_t can;
 };
 
+/* Ends the process with MINIPAGER_SKIPPED where this user may not make a userfaultfd; with 1 if HECA_REQUIRE names it.
+ */
+#define MINIPAGER_SKIPPED 77
+void minipager_require_userfaultfd(void);
+
 /* A listening socket at `path`. */
 int minipager_listen(const char *path);
 

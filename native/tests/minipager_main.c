@@ -1,6 +1,9 @@
 /*
- * heca-minipager [--resident PAGES] -- PROGRAM ARGS...: runs a program of heca.h or the C# API against the tests'
- * pager, without a sponsor. For trying libheca by itself; `heca run` is the real thing.
+ * heca-minipager [--resident PAGES] [--refuse-above BYTES] -- PROGRAM ARGS...
+ * heca-minipager [--resident PAGES] [--refuse-above BYTES] --listen PATH
+ *
+ * The tests' pager as a program: runs PROGRAM, which uses heca.h or the C# API, without a sponsor; or says "listening"
+ * and serves the one program that connects to PATH. For trying libheca by itself; `heca run` is the real thing.
  */
 #include "minipager.h"
 
@@ -13,26 +16,25 @@
 #include <time.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
-    struct minipager_options options = {.stop_after_ms = 5000, .resident_pages_max = 256};
-    int program = 1;
-    if (argc > 3 && strcmp(argv[1], "--resident") == 0) {
-        options.resident_pages_max = strtoull(argv[2], NULL, 10);
-        program = 3;
-    }
+/* A program that never connected leaves its pager waiting. */
+#define SERVER_END_S 5
 
-    if (program >= argc - 1 || strcmp(argv[program], "--") != 0) {
-        fprintf(stderr, "usage: heca-minipager [--resident PAGES] -- PROGRAM [ARGS...]\n");
-        return 2;
-    }
+static struct minipager_options options = {.stop_after_ms = 5000, .resident_pages_max = 256};
 
-    char directory[] = "/tmp/heca-minipager-XXXXXX";
+static void serve(int listener) {
+    struct minipager_counts counts = minipager_serve(listener, &options);
+    fprintf(stderr, "heca-minipager: %llu faults, %llu pages taken, %llu dropped\n", (unsigned long long)counts.faults,
+            (unsigned long long)counts.pages_taken, (unsigned long long)counts.pages_dropped);
+}
+
+/* The program's exit status, or 1 if it went well and the pager did not. */
+static int run(char **program) {
+    char directory[] = "/tmp/heca-minipager-XXXXXX", path[64];
     if (mkdtemp(directory) == NULL) {
         perror("heca-minipager: mkdtemp");
         return 1;
     }
 
-    char path[64];
     snprintf(path, sizeof path, "%s/socket", directory);
     int listener = minipager_listen(path);
     sigset_t child_ended;
@@ -42,20 +44,18 @@ int main(int argc, char **argv) {
     pid_t server = fork();
     if (server == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        struct minipager_counts counts = minipager_serve(listener, &options);
-        fprintf(stderr, "heca-minipager: %llu faults, %llu pages taken, %llu dropped\n",
-                (unsigned long long)counts.faults, (unsigned long long)counts.pages_taken,
-                (unsigned long long)counts.pages_dropped);
-        return 0;
+        serve(listener);
+        exit(0);
     }
 
     close(listener);
     pid_t child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         sigprocmask(SIG_UNBLOCK, &child_ended, NULL);
         setenv("HECA_SOCKET", path, 1);
-        execvp(argv[program + 1], argv + program + 1);
-        perror(argv[program + 1]);
+        execvp(program[0], program);
+        perror(program[0]);
         _exit(127);
     }
 
@@ -63,17 +63,44 @@ int main(int argc, char **argv) {
     waitpid(child, &status, 0);
     unlink(path);
     rmdir(directory);
-    /* The pager's session ends with the program; a program that never called leaves it waiting for one. */
-    struct timespec limit = {.tv_sec = 5};
+    struct timespec limit = {.tv_sec = SERVER_END_S};
     while (waitpid(server, &served, WNOHANG) == 0) {
         if (sigtimedwait(&child_ended, NULL, &limit) < 0) {
             kill(server, SIGKILL);
         }
     }
 
-    if (served != 0) {
-        fprintf(stderr, "heca-minipager: the pager ended with status %d\n", served);
+    int result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return result == 0 && served != 0 ? 1 : result;
+}
+
+int main(int argc, char **argv) {
+    int at = 1;
+    for (; at + 1 < argc; at += 2) {
+        if (strcmp(argv[at], "--resident") == 0) {
+            options.resident_pages_max = strtoull(argv[at + 1], NULL, 10);
+        } else if (strcmp(argv[at], "--refuse-above") == 0) {
+            options.segment_bytes_max = strtoull(argv[at + 1], NULL, 10);
+        } else {
+            break;
+        }
     }
 
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (at + 1 >= argc || (strcmp(argv[at], "--") != 0 && strcmp(argv[at], "--listen") != 0)) {
+        fprintf(stderr, "usage: heca-minipager [--resident PAGES] [--refuse-above BYTES] (-- PROGRAM ARGS | --listen "
+                        "PATH)\n");
+        return 2;
+    }
+
+    minipager_require_userfaultfd();
+    if (strcmp(argv[at], "--") == 0) {
+        return run(argv + at + 1);
+    }
+
+    int listener = minipager_listen(argv[at + 1]);
+    printf("listening\n");
+    fflush(stdout);
+    serve(listener);
+    unlink(argv[at + 1]);
+    return 0;
 }

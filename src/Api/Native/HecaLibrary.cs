@@ -79,7 +79,7 @@ internal static unsafe partial class HecaLibrary
             return 0;
         }
 
-        /* The copy that was built with this program comes before one that is installed. */
+        // The copy that was built with this program comes before one that is installed.
         return NativeLibrary.TryLoad(Path.Combine(AppContext.BaseDirectory, FileName), out nint handle)
             || NativeLibrary.TryLoad(FileName, assembly, paths, out handle) ? handle : 0;
     }
