@@ -11,10 +11,26 @@ public sealed class PagerInstrumentsTests
     {
         var snapshot = new PagerSnapshot
         {
-            Faults = 11, HardFaults = 12, ZeroFills = 13, PagesIn = 14, PagesOut = 15, PagesDropped = 16, PagesPrefetched = 17,
-            PrefetchUsed = 18, PrefetchWasted = 19, PagesLost = 20, StagingHits = 21, RoomWaits = 22, SegmentBytes = 23, BudgetBytes = 24,
-            ResidentBytes = 25, ResidentPeakBytes = 26, RemoteBytes = 27, WriteBackQueue = 28,
-            Transport = "tcp", TransportReason = "no RDMA device \"here\"",
+            Faults = 11,
+            HardFaults = 12,
+            ZeroFills = 13,
+            PagesIn = 14,
+            PagesOut = 15,
+            PagesDropped = 16,
+            PagesPrefetched = 17,
+            PrefetchUsed = 18,
+            PrefetchWasted = 19,
+            PagesLost = 20,
+            StagingHits = 21,
+            RoomWaits = 22,
+            SegmentBytes = 23,
+            BudgetBytes = 24,
+            ResidentBytes = 25,
+            ResidentPeakBytes = 26,
+            RemoteBytes = 27,
+            WriteBackQueue = 28,
+            Transport = "tcp",
+            TransportReason = "no RDMA device \"here\"",
         };
         var latencies = new LatencyHistogram();
         latencies.Record(13_400);
