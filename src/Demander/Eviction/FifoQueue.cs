@@ -34,7 +34,8 @@ internal sealed unsafe class FifoQueue(SegmentTable segments) : IDisposable
         }
 
         Dispose();
-        (_ring, _capacity, _head, _tail) = (ring, capacity, 0, count);
+        _ring = ring;
+        (_capacity, _head, _tail) = (capacity, 0, count);
     }
 
     public void Push(PageId id, ref PageEntry entry)

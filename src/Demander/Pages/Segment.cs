@@ -104,7 +104,9 @@ internal sealed unsafe class Segment : IDisposable
                 Unmap();
             }
 
-            (Entries, Hashes, _mapped) = (entries, hashes, bytes);
+            Entries = entries;
+            Hashes = hashes;
+            _mapped = bytes;
         }
 
         Pages = pages;
@@ -126,7 +128,9 @@ internal sealed unsafe class Segment : IDisposable
         {
             _ = Libc.Unmap(Entries, _mapped);
             _ = Libc.Unmap(Hashes, _mapped);
-            (Entries, Hashes, _mapped) = (null, null, 0);
+            Entries = null;
+            Hashes = null;
+            _mapped = 0;
         }
     }
 }

@@ -94,7 +94,7 @@ internal sealed unsafe class PageHash
 
     private static ulong Merge(ulong* lanes, ulong* key)
     {
-        ulong hash = PageSize.Bytes * PrimeMix;
+        ulong hash = unchecked(PageSize.Bytes * PrimeMix);
         for (int i = 0; i < 8; i += 2)
         {
             ulong upper = Math.BigMul(lanes[i] ^ key[i + 1], lanes[i + 1] ^ key[i + 2], out ulong lower);
