@@ -10,7 +10,7 @@ internal static class ControlProtocol
     /// <summary>Bytes of UTF-8 in a demander's name.</summary>
     public const int NameBytesMax = 128;
 
-    /// <summary>So that the answer to `list` fits a frame: each takes at most 28 bytes there.</summary>
+    /// <summary>So that the answer to `list` fits a frame: each takes at most 30 bytes there.</summary>
     public const int SlabsPerDemanderMax = 2048;
 
     public const int MessageBytesMax = ZeroMq.ZmqSocket.FrameBytesMax;
