@@ -144,7 +144,7 @@ internal sealed unsafe class FaultyDataConnection : IDataConnection
             Take((int)_fromInner[i].Cookie, _fromInner[i].Status);
         }
 
-        IsBroken |= _inner.IsBroken && _heldCount == 0;
+        IsBroken |= _inner.IsBroken;
     }
 
     private void Take(int index, DataStatus status)
