@@ -16,7 +16,7 @@ internal sealed partial class ControlServer
     private partial void LogDropped(int frames, int bytes, long leftOut);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Demander {Id} ({Name}) is gone; {Bytes} bytes of its slabs freed")]
-    private partial void LogGone(string id, string name, long bytes);
+    private partial void LogGone(Guid id, string name, long bytes);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "The thread of the control channel failed")]
     private partial void LogFailed(Exception failure);

@@ -168,7 +168,7 @@ internal sealed partial class ControlServer : IDisposable
         _handler.ForgetSilentSessions();
         foreach (Demander gone in _store.SweepGone())
         {
-            LogGone(Convert.ToHexStringLower(gone.Id.ToByteArray()), gone.Name, gone.LentBytes);
+            LogGone(gone.Id, gone.Name, gone.LentBytes);
         }
     }
 }

@@ -43,7 +43,7 @@ internal sealed class SponsorInstruments : IDisposable
     private static IEnumerable<Measurement<long>> LentByDemander(SlabStore store) =>
         store.LentByDemander().Select(lent => new Measurement<long>(
             lent.LentBytes,
-            new KeyValuePair<string, object?>("demander", Convert.ToHexStringLower(lent.Id.ToByteArray())),
+            new KeyValuePair<string, object?>("demander", lent.Id.ToString()),
             new KeyValuePair<string, object?>("name", lent.Name)));
 
     private static IEnumerable<Measurement<long>> DataRefusals(DataServerCounters served) =>

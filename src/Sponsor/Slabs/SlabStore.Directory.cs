@@ -1,5 +1,6 @@
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Sponsor.Slabs;
 
@@ -9,7 +10,7 @@ internal sealed partial class SlabStore
     public bool TryRedeem(ReadOnlySpan<byte> token, ReadOnlySpan<byte> demander, out DemanderHandle handle)
     {
         handle = default;
-        if (token.Length != ControlProtocol.TokenBytes || demander.Length != ControlProtocol.IdBytes)
+        if (token.Length != ControlProtocol.TokenBytes || demander.Length != WireId.Length)
         {
             return false;
         }
@@ -17,7 +18,7 @@ internal sealed partial class SlabStore
         lock (_gate)
         {
             long now = _time.GetTimestamp();
-            if (!_byId.TryGetValue(new Guid(demander), out Demander? known) || !known.TryRedeem(token, now))
+            if (!_byId.TryGetValue(WireId.Read(demander), out Demander? known) || !known.TryRedeem(token, now))
             {
                 return false;
             }

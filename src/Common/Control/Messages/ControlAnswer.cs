@@ -1,4 +1,5 @@
 using Hecatonchire.Control.MessagePack;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -83,9 +84,9 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("sponsor"u8);
-        writer.WriteBinary(Sponsor.ToByteArray());
+        writer.WriteBinary(WireId.ToBytes(Sponsor));
         writer.WriteString("instance"u8);
-        writer.WriteBinary(Instance.ToByteArray());
+        writer.WriteBinary(WireId.ToBytes(Instance));
         Write(ref writer, "page_size"u8, PageSize);
         Write(ref writer, "data_port"u8, DataPort);
         Write(ref writer, "offered_bytes"u8, OfferedBytes);

@@ -1,4 +1,5 @@
 using Hecatonchire.Control.MessagePack;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -92,8 +93,8 @@ internal readonly ref struct ControlMap
 
     public bool TryGetId(ReadOnlySpan<byte> key, out Guid id)
     {
-        bool found = TryGetBinary(key, ControlProtocol.IdBytes, out ReadOnlySpan<byte> bytes);
-        id = found ? new Guid(bytes) : Guid.Empty;
+        bool found = TryGetBinary(key, WireId.Length, out ReadOnlySpan<byte> bytes);
+        id = found ? WireId.Read(bytes) : Guid.Empty;
         return found;
     }
 

@@ -4,7 +4,6 @@ namespace Hecatonchire.Control.Messages;
 internal static class ControlProtocol
 {
     public const int Version = 1;
-    public const int IdBytes = 16;
     public const int TokenBytes = 32;
 
     /// <summary>Bytes of UTF-8 in a demander's name.</summary>

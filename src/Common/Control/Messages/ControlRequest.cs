@@ -1,4 +1,5 @@
 using Hecatonchire.Control.MessagePack;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -41,7 +42,7 @@ internal sealed record HelloRequest(ulong Id, Guid Demander, string Name) : Cont
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("demander"u8);
-        writer.WriteBinary(Demander.ToByteArray());
+        writer.WriteBinary(WireId.ToBytes(Demander));
         writer.WriteString("name"u8);
         writer.WriteString(Name);
     }

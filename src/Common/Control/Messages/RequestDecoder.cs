@@ -1,4 +1,5 @@
 using System.Text;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -53,7 +54,7 @@ internal static class RequestDecoder
     {
         if (!map.TryGetId("demander"u8, out Guid demander))
         {
-            return Refuse(id, ErrorCode.BadRequest, $"hello needs 'demander', {ControlProtocol.IdBytes} bytes (bin)");
+            return Refuse(id, ErrorCode.BadRequest, $"hello needs 'demander', {WireId.Length} bytes (bin)");
         }
 
         return map.TryGetString("name"u8, out ReadOnlySpan<byte> name) && name.Length <= ControlProtocol.NameBytesMax
