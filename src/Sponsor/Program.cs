@@ -1,1 +1,3 @@
-return 0;
+using Hecatonchire.Sponsor.Cli;
+
+return SponsorCommand.Run(args);

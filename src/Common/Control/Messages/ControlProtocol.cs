@@ -1,0 +1,28 @@
+namespace Hecatonchire.Control.Messages;
+
+/// <summary>The constants of docs/protocol.md, control plane.</summary>
+internal static class ControlProtocol
+{
+    public const int Version = 1;
+    public const int TokenBytes = 32;
+
+    /// <summary>Bytes of UTF-8 in a demander's name.</summary>
+    public const int NameBytesMax = 128;
+
+    /// <summary>So that the answer to `list` fits a frame: each takes at most 30 bytes there.</summary>
+    public const int SlabsPerDemanderMax = 2048;
+
+    public const int MessageBytesMax = ZeroMq.ZmqSocket.FrameBytesMax;
+}
+
+/// <summary>The `code` of an error answer.</summary>
+internal static class ErrorCode
+{
+    public const string BadRequest = "bad_request";
+    public const string UnknownType = "unknown_type";
+    public const string Version = "version";
+    public const string HelloFirst = "hello_first";
+    public const string Full = "full";
+    public const string NoSuchSlab = "no_such_slab";
+    public const string Stopping = "stopping";
+}

@@ -1,0 +1,98 @@
+using Hecatonchire.Control.MessagePack;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Control.Messages;
+
+/// <summary>What a demander asks. The id is its own choice and comes back in the answer.</summary>
+internal abstract record ControlRequest(ulong Id)
+{
+    public abstract string Type { get; }
+
+    /// <summary>Encodes into the buffer and returns the length. Throws where it does not fit (a name that is too long).</summary>
+    public int Encode(Span<byte> buffer)
+    {
+        MessagePackWriter writer = new(buffer);
+        writer.WriteMapHeader(3 + FieldCount);
+        writer.WriteString("v"u8);
+        writer.WriteUnsigned(ControlProtocol.Version);
+        writer.WriteString("type"u8);
+        writer.WriteString(Type);
+        writer.WriteString("id"u8);
+        writer.WriteUnsigned(Id);
+        WriteFields(ref writer);
+        return writer.IsOverflown
+            ? throw new InvalidOperationException($"a control message of type {Type} exceeds {buffer.Length} bytes")
+            : writer.Length;
+    }
+
+    protected virtual int FieldCount => 0;
+
+    protected virtual void WriteFields(ref MessagePackWriter writer)
+    {
+    }
+}
+
+/// <summary>The first request on a connection: who speaks. The name is for people.</summary>
+internal sealed record HelloRequest(ulong Id, Guid Demander, string Name) : ControlRequest(Id)
+{
+    public override string Type => "hello";
+
+    protected override int FieldCount => 2;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("demander"u8);
+        writer.WriteBinary(WireId.ToBytes(Demander));
+        writer.WriteString("name"u8);
+        writer.WriteString(Name);
+    }
+}
+
+/// <summary>Asks for a one-time token that opens a data connection.</summary>
+internal sealed record TokenRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "token";
+}
+
+/// <summary>Asks for a slab of so many bytes.</summary>
+internal sealed record AllocateRequest(ulong Id, long Bytes) : ControlRequest(Id)
+{
+    public override string Type => "allocate";
+
+    protected override int FieldCount => 1;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("bytes"u8);
+        writer.WriteUnsigned((ulong)Bytes);
+    }
+}
+
+/// <summary>Gives a slab back.</summary>
+internal sealed record FreeRequest(ulong Id, ulong Slab) : ControlRequest(Id)
+{
+    public override string Type => "free";
+
+    protected override int FieldCount => 1;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("slab"u8);
+        writer.WriteUnsigned(Slab);
+    }
+}
+
+internal sealed record ListRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "list";
+}
+
+internal sealed record StatsRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "stats";
+}
+
+internal sealed record HeartbeatRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "heartbeat";
+}

@@ -1,0 +1,225 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
+using Hecatonchire.Control.Messages;
+using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Control;
+
+/// <summary>
+/// A demander's side of the control channel to one sponsor. Any thread may ask; one thread of its own, "heca-control", holds
+/// the socket, sends the heartbeats and notices when the sponsor falls silent. Requests wait for their answer and throw
+/// <see cref="SponsorException"/>. Disposing frees no slabs: those not freed before are freed by the sponsor when it has
+/// not heard of the demander for its gone-after time.
+/// </summary>
+internal sealed partial class SponsorClient : IDisposable
+{
+    private const int ProbeMsMax = 500;
+
+    private readonly string _host;
+    private readonly int _port;
+    private readonly Guid _demander;
+    private readonly string _name;
+    private readonly SponsorClientOptions _options;
+    private readonly ZmqContext _context;
+    private readonly ZmqSocket _socket;
+    private readonly WakeSignal _wake = new();
+    private readonly ConcurrentQueue<Pending> _outbox = new();
+    private readonly ConcurrentDictionary<ulong, long> _slabs = new();
+    private readonly Thread _thread;
+    private ulong _lastId;
+    private int _disposed;
+    private volatile bool _stop;
+
+    private SponsorClient(string host, int port, string publicKey, Guid demander, string name, SponsorClientOptions options)
+    {
+        _host = host;
+        _port = port;
+        _demander = demander;
+        _name = Shorten(name);
+        _options = options;
+        _context = ZmqContext.Create();
+        try
+        {
+            // The sponsor knows no demanders' keys: its own public key is what admits, this pair is made for the connection.
+            _socket = ZmqSocket.CreateDealer(_context, CurveKeyPair.Create(), publicKey);
+            _socket.Connect(host, port);
+        }
+        catch (ZmqException failure)
+        {
+            _socket?.Dispose();
+            _context.Dispose();
+            _wake.Dispose();
+            throw new SponsorException(SponsorErrorCode.Unreachable, $"{failure.Message}: check the sponsor's HOST:PORT");
+        }
+
+        _lastAnswer = Stopwatch.GetTimestamp();
+        _thread = new Thread(Run) { Name = "heca-control", IsBackground = true };
+    }
+
+    /// <summary>What the sponsor said of itself at the first hello.</summary>
+    public HelloAnswer Hello { get; private set; } = null!;
+
+    /// <summary>False when the sponsor has been silent for too long, or has lost what it lent.</summary>
+    public bool IsAlive => Failure is null;
+
+    /// <summary>One line that says why <see cref="IsAlive"/> is false; null while all is well.</summary>
+    public string? Failure => _lost ?? _silent;
+
+    /// <summary>Raised on the client's thread each time <see cref="IsAlive"/> becomes false, with <see cref="Failure"/>.</summary>
+    public event Action<string>? Lost;
+
+    /// <summary>
+    /// Connects and says hello. <paramref name="publicKeyZ85"/> is the sponsor's CURVE key (40 characters, its file
+    /// sponsor.public). Throws <see cref="SponsorException"/> when no sponsor answers within <paramref name="timeout"/> or it
+    /// refuses, and <see cref="ZmqUnavailableException"/> on a host without libzmq.
+    /// </summary>
+    public static SponsorClient Connect(
+        string host, int port, string publicKeyZ85, Guid demanderId, string name, TimeSpan timeout) =>
+        Connect(host, port, publicKeyZ85, demanderId, name, new SponsorClientOptions { RequestTimeout = timeout });
+
+    /// <inheritdoc cref="Connect(string, int, string, Guid, string, TimeSpan)"/>
+    public static SponsorClient Connect(
+        string host, int port, string publicKeyZ85, Guid demanderId, string name, SponsorClientOptions options)
+    {
+        if (!CurveKeyPair.IsKey(publicKeyZ85))
+        {
+            throw new SponsorException(
+                SponsorErrorCode.Refused,
+                $"the public key for sponsor {host}:{port} is not one: expected the {CurveKeyPair.Z85Length} characters of its sponsor.public");
+        }
+
+        SponsorClient client = new(host, port, publicKeyZ85, demanderId, name, options);
+        try
+        {
+            client._thread.Start();
+            client.Hello = client.Ask<HelloAnswer>(id => new HelloRequest(id, demanderId, client._name));
+            return client.Hello.PageSize == PageSize.Bytes
+                ? client
+                : throw client.Error(
+                    SponsorErrorCode.Version, $"has pages of {client.Hello.PageSize} bytes; this demander needs {PageSize.Bytes}");
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Borrows a slab: a power of two of bytes between the limits in <see cref="Hello"/>.</summary>
+    public SlabEntry AllocateSlab(long bytes)
+    {
+        AllocateAnswer answer = Ask<AllocateAnswer>(id => new AllocateRequest(id, bytes));
+        return new SlabEntry(answer.Slab, answer.Bytes);
+    }
+
+    /// <summary>Gives a slab back. Its contents are gone; a request on it that is under way ends the data connection.</summary>
+    public void FreeSlab(ulong slab) => Ask<FreeAnswer>(id => new FreeRequest(id, slab));
+
+    /// <summary>A token that opens one data connection.</summary>
+    public DataToken RequestToken()
+    {
+        TokenAnswer answer = Ask<TokenAnswer>(id => new TokenRequest(id));
+        return new DataToken(answer.Token, answer.DataPort, TimeSpan.FromMilliseconds(answer.ValidMs));
+    }
+
+    /// <summary>The slabs that the sponsor holds for this demander.</summary>
+    public IReadOnlyList<SlabEntry> ListSlabs() => Ask<ListAnswer>(id => new ListRequest(id)).Slabs;
+
+    public StatsAnswer Stats() => Ask<StatsAnswer>(id => new StatsRequest(id));
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        _stop = true;
+        _wake.Set();
+        if (_thread.IsAlive && Thread.CurrentThread != _thread)
+        {
+            _thread.Join();
+        }
+
+        _socket.Dispose();
+        _context.Dispose();
+        _wake.Dispose();
+    }
+
+    private T Ask<T>(Func<ulong, ControlRequest> make)
+        where T : ControlAnswer
+    {
+        ObjectDisposedException.ThrowIf(_stop, this);
+        if (_lost is { } lost)
+        {
+            throw new SponsorException(SponsorErrorCode.Lost, lost);
+        }
+
+        Pending pending = new(make(Interlocked.Increment(ref _lastId)), handler: null);
+        _outbox.Enqueue(pending);
+        _wake.Set();
+        if (!pending.Wait(_options.RequestTimeout))
+        {
+            _wake.Set();
+        }
+
+        return pending.Answer switch
+        {
+            T answer => answer,
+            ErrorAnswer error => throw ErrorFrom(error),
+            null when _lost is { } why => throw new SponsorException(SponsorErrorCode.Lost, why),
+            null when _stop => throw new ObjectDisposedException(nameof(SponsorClient)),
+            null => throw NoAnswer(),
+            _ => throw Error(SponsorErrorCode.Version, $"answered {pending.Request.Type} with {pending.Answer.Type}"),
+        };
+    }
+
+    private SponsorException ErrorFrom(ErrorAnswer error) => error.Code switch
+    {
+        ErrorCode.Full => Error(SponsorErrorCode.Full, $"is full: {error.Message}; give it more --memory or use another sponsor"),
+        ErrorCode.Version => Error(SponsorErrorCode.Version, $"speaks another protocol: {error.Message}; update the older of the two"),
+        ErrorCode.NoSuchSlab => Error(SponsorErrorCode.NoSuchSlab, error.Message),
+        ErrorCode.Stopping => Error(SponsorErrorCode.Stopping, "is stopping"),
+        _ => Error(SponsorErrorCode.Refused, $"refused a request ({error.Code}): {error.Message}"),
+    };
+
+    private SponsorException NoAnswer()
+    {
+        string silence = $"did not answer within {_options.RequestTimeout.TotalSeconds:0.###} s";
+        string why = Hello is not null
+            ? "it hangs, was stopped, or the network between is down"
+            : IsListening()
+                ? "something listens there, so either the public key is not this sponsor's (compare its sponsor.public), or it is no heca-sponsor"
+                : "no sponsor is running there or a firewall is between, or else the public key is not this sponsor's";
+        return Error(SponsorErrorCode.Unreachable, $"{silence}: {why}");
+    }
+
+    private SponsorException Error(SponsorErrorCode code, string what) => new(code, $"sponsor {_host}:{_port} {what}");
+
+    /// <summary>A wrong key looks like silence in ZeroMQ; whether the port answers TCP tells the two apart for the message.</summary>
+    private bool IsListening()
+    {
+        using TcpClient probe = new();
+        try
+        {
+            return probe.ConnectAsync(_host, _port).Wait(ProbeMsMax);
+        }
+        catch (Exception failure) when (failure is AggregateException or SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static string Shorten(string name)
+    {
+        while (Encoding.UTF8.GetByteCount(name) > ControlProtocol.NameBytesMax)
+        {
+            name = name[..^1];
+        }
+
+        return name;
+    }
+}

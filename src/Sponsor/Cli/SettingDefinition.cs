@@ -1,0 +1,61 @@
+namespace Hecatonchire.Sponsor.Cli;
+
+/// <summary>
+/// One option: <c>--data-port</c> on the command line, <c>HECA_SPONSOR_DATA_PORT</c> in the environment, <c>data_port</c> in
+/// the configuration file.
+/// </summary>
+internal sealed record SettingDefinition(string Name, string? Argument, string? Default, string Description)
+{
+    public const string EnvironmentPrefix = "HECA_SPONSOR_";
+
+    public string CommandLine => $"--{Name}";
+
+    public string Environment => EnvironmentPrefix + Name.Replace('-', '_').ToUpperInvariant();
+
+    public string FileKey => Name.Replace('-', '_');
+
+    /// <summary>A switch takes no argument on the command line, and true or false elsewhere.</summary>
+    public bool IsSwitch => Argument is null;
+
+    public static readonly SettingDefinition Listen = new("listen", "ADDRESS", "127.0.0.1", "The IP address to listen on");
+
+    public static readonly SettingDefinition Port = new("port", "PORT", "7400", "The port of the control channel; 0 takes any");
+
+    public static readonly SettingDefinition DataPort = new("data-port", "PORT", "7401", "The port of data connections; 0 takes any");
+
+    public static readonly SettingDefinition Memory = new("memory", "SIZE", null, "The memory to offer, such as 8GiB; required");
+
+    public static readonly SettingDefinition Keys = new(
+        "keys", "DIR", DefaultKeys(), "Where the key pair lives: sponsor.secret and sponsor.public, made at the first start");
+
+    public static readonly SettingDefinition GoneAfter = new(
+        "gone-after", "SECONDS", "30", "Free the slabs of a demander that was silent and without data connection for so long");
+
+    public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics there");
+
+    public static readonly SettingDefinition Announce = new(
+        "announce", null, "false", "Print one line of JSON on standard output when ready: ports and public key");
+
+    public static readonly SettingDefinition ExitWithStdin = new(
+        "exit-with-stdin", null, "false", "Stop when standard input reaches its end");
+
+    public static readonly SettingDefinition LogLevel = new(
+        "log-level", "LEVEL", "warning", "trace, debug, information, warning, error, critical or none; the log goes to standard error");
+
+    /// <summary>In the order of the help.</summary>
+    public static readonly IReadOnlyList<SettingDefinition> All =
+        [Memory, Listen, Port, DataPort, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
+
+    private static string DefaultKeys()
+    {
+        if (System.Environment.IsPrivilegedProcess)
+        {
+            return "/var/lib/heca";
+        }
+
+        string state = System.Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } xdg
+            ? xdg
+            : Path.Combine(System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".local", "state");
+        return Path.Combine(state, "heca");
+    }
+}

@@ -1,0 +1,24 @@
+using Hecatonchire.Control.ZeroMq;
+
+namespace Hecatonchire.Sponsor.Control;
+
+/// <summary>Where the control channel listens and as whom.</summary>
+internal sealed record ControlServerOptions
+{
+    /// <summary>An IP address of this host.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>0 takes any free port.</summary>
+    public required int Port { get; init; }
+
+    public required CurveKeyPair Keys { get; init; }
+
+    /// <summary>Stable over restarts.</summary>
+    public required Guid SponsorId { get; init; }
+
+    /// <summary>As the slab store's; connections that are silent for this long are forgotten and have to say hello again.</summary>
+    public required TimeSpan GoneAfter { get; init; }
+
+    /// <summary>Connections remembered at a time; each costs about 200 bytes.</summary>
+    public int SessionsMax { get; init; } = 4096;
+}

@@ -1,0 +1,168 @@
+using Hecatonchire.Control.Messages;
+using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Slabs;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Sponsor.Control;
+
+/// <summary>
+/// What the sponsor answers: a frame and the connection it came on, in; an answer, out. Used by the control thread only.
+/// </summary>
+internal sealed partial class RequestHandler(
+    ControlServerOptions options,
+    SlabStoreOptions slabs,
+    SlabStore store,
+    IServingLoop serving,
+    DataServerCounters served,
+    TimeProvider time,
+    ILogger<RequestHandler> logger)
+{
+    private static readonly string[] Transports = ["tcp"];
+
+    private readonly Dictionary<string, Session> _sessions = [];
+    private readonly Guid _instance = Guid.NewGuid();
+    private readonly LogBudget _refusalLog = new(time);
+    private long _refused;
+
+    /// <summary>Who spoke on a connection (a ZeroMQ identity), and when last.</summary>
+    private sealed class Session(Guid demander)
+    {
+        public readonly Guid Demander = demander;
+        public long LastSeen;
+    }
+
+    /// <summary>Set: every request is answered `stopping`.</summary>
+    public bool IsStopping { get; set; }
+
+    /// <summary>Requests answered with an error.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
+
+    /// <summary>The answer to send; null for what is no control message.</summary>
+    public ControlAnswer? Handle(ReadOnlySpan<byte> identity, ReadOnlySpan<byte> frame)
+    {
+        DecodedRequest decoded = RequestDecoder.Decode(frame);
+        if (decoded.IsDropped)
+        {
+            return null;
+        }
+
+        ControlAnswer answer = decoded.Refusal ?? Answer(Convert.ToHexString(identity), decoded.Request!);
+        if (answer is ErrorAnswer error)
+        {
+            Interlocked.Increment(ref _refused);
+            if (_refusalLog.TryTake(out _))
+            {
+                LogRefused(decoded.Request?.Type ?? "request", error.Code, error.Message);
+            }
+        }
+
+        return answer;
+    }
+
+    /// <summary>Forgets connections that are silent for the gone-after time; ZeroMQ does not say when one ends.</summary>
+    public void ForgetSilentSessions()
+    {
+        foreach ((string identity, Session session) in _sessions)
+        {
+            if (time.GetElapsedTime(session.LastSeen) > options.GoneAfter)
+            {
+                _sessions.Remove(identity);
+            }
+        }
+    }
+
+    private ControlAnswer Answer(string identity, ControlRequest request)
+    {
+        if (IsStopping)
+        {
+            return new ErrorAnswer(request.Id, ErrorCode.Stopping, "the sponsor is stopping");
+        }
+
+        if (request is HelloRequest hello)
+        {
+            return Greet(identity, hello);
+        }
+
+        if (!_sessions.TryGetValue(identity, out Session? session) || !store.Touch(session.Demander))
+        {
+            return new ErrorAnswer(request.Id, ErrorCode.HelloFirst, "this connection has not said hello, or was forgotten");
+        }
+
+        session.LastSeen = time.GetTimestamp();
+        return Answer(session.Demander, request);
+    }
+
+    private ControlAnswer Answer(Guid demander, ControlRequest request)
+    {
+        switch (request)
+        {
+            case TokenRequest:
+                return new TokenAnswer(
+                    request.Id, store.MakeToken(demander)!, serving.Port, (long)slabs.TokenValid.TotalMilliseconds);
+            case AllocateRequest allocate:
+                return store.TryAllocate(demander, allocate.Bytes, out SlabEntry entry) is { } refusal
+                    ? Error(request, refusal)
+                    : new AllocateAnswer(request.Id, entry.Slab, entry.Bytes);
+            case FreeRequest free:
+                return store.Free(demander, free.Slab) is { } unknown ? Error(request, unknown) : new FreeAnswer(request.Id);
+            case ListRequest:
+                return new ListAnswer(request.Id, store.List(demander));
+            case StatsRequest:
+                return Stats(request.Id);
+            default:
+                return new HeartbeatAnswer(request.Id);
+        }
+    }
+
+    private ControlAnswer Greet(string identity, HelloRequest hello)
+    {
+        if (_sessions.TryGetValue(identity, out Session? session) && session.Demander != hello.Demander)
+        {
+            return new ErrorAnswer(hello.Id, ErrorCode.BadRequest, "this connection said hello as another demander before");
+        }
+
+        if (session is null && _sessions.Count >= options.SessionsMax)
+        {
+            return new ErrorAnswer(hello.Id, ErrorCode.Full, $"it has {options.SessionsMax} control connections and takes no more");
+        }
+
+        if (store.Greet(hello.Demander, hello.Name) is { } refusal)
+        {
+            return Error(hello, refusal);
+        }
+
+        session ??= _sessions[identity] = new Session(hello.Demander);
+        session.LastSeen = time.GetTimestamp();
+        return new HelloAnswer(hello.Id)
+        {
+            Sponsor = options.SponsorId,
+            Instance = _instance,
+            PageSize = PageSize.Bytes,
+            DataPort = serving.Port,
+            OfferedBytes = store.OfferedBytes,
+            FreeBytes = store.FreeBytes,
+            SlabBytesMin = slabs.SlabBytesMin,
+            SlabBytesMax = slabs.SlabBytesMax,
+            GoneAfterMs = (long)options.GoneAfter.TotalMilliseconds,
+            Transports = Transports,
+        };
+    }
+
+    private StatsAnswer Stats(ulong id) => new(id)
+    {
+        OfferedBytes = store.OfferedBytes,
+        LentBytes = store.LentBytes,
+        FreeBytes = store.FreeBytes,
+        Demanders = store.DemanderCount,
+        DataConnections = store.DataConnections,
+        PagesRead = Volatile.Read(ref served.PagesRead),
+        PagesWritten = Volatile.Read(ref served.PagesWritten),
+        RequestsRefused = served.RefusedInAll() + Refused,
+    };
+
+    private static ErrorAnswer Error(ControlRequest request, Refusal refusal) => new(request.Id, refusal.Code, refusal.Message);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Type}: {Code}, {Message}")]
+    private partial void LogRefused(string type, string code, string message);
+}

@@ -1,0 +1,80 @@
+using System.Security.Cryptography;
+using System.Text;
+using Hecatonchire.Control.ZeroMq;
+
+namespace Hecatonchire.Sponsor.Control;
+
+/// <summary>The key pair of a sponsor on disk: sponsor.secret for its owner only, sponsor.public for who wants to connect.</summary>
+internal static class SponsorKeys
+{
+    public const string SecretFile = "sponsor.secret";
+    public const string PublicFile = "sponsor.public";
+
+    private const UnixFileMode SecretMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode PublicMode = SecretMode | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+    private const UnixFileMode OthersMode = (UnixFileMode)0b111_111;
+    private const UnixFileMode DirectoryMode = PublicMode | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    /// <summary>
+    /// Reads the pair, or makes it at the first start. Throws <see cref="IOException"/> or
+    /// <see cref="UnauthorizedAccessException"/> with one line where the directory or a file in it is not usable.
+    /// </summary>
+    public static CurveKeyPair LoadOrCreate(string directory)
+    {
+        Directory.CreateDirectory(directory, DirectoryMode);
+        string secretPath = Path.Combine(directory, SecretFile);
+        if (!File.Exists(secretPath))
+        {
+            WriteNew(secretPath, CurveKeyPair.Create().SecretZ85, SecretMode, overwrite: false);
+        }
+
+        UnixFileMode mode = File.GetUnixFileMode(secretPath);
+        if ((mode & OthersMode) != 0)
+        {
+            throw new IOException($"the key {secretPath} is open to other users (mode {Convert.ToString((int)mode, 8)}): run chmod 600 {secretPath}");
+        }
+
+        CurveKeyPair keys = CurveKeyPair.FromSecret(File.ReadAllText(secretPath).Trim())
+            ?? throw new IOException($"{secretPath} holds no CURVE secret key: remove it, and a new pair is made at the next start");
+
+        // The public half follows from the secret one; a file that was lost or belongs to an older secret is put right.
+        string publicPath = Path.Combine(directory, PublicFile);
+        if (!File.Exists(publicPath) || File.ReadAllText(publicPath).Trim() != keys.PublicZ85)
+        {
+            WriteNew(publicPath, keys.PublicZ85, PublicMode, overwrite: true);
+        }
+
+        return keys;
+    }
+
+    /// <summary>The sponsor's id: as lasting as its key.</summary>
+    public static Guid SponsorId(CurveKeyPair keys) => new(SHA256.HashData(Encoding.ASCII.GetBytes(keys.PublicZ85)).AsSpan(0, 16));
+
+    // Beside its place and renamed into it: nobody ever reads half a key, nor a secret before its mode is set. Of two sponsors
+    // that make the first secret at once, the first one's stays.
+    private static void WriteNew(string path, string text, UnixFileMode mode, bool overwrite)
+    {
+        string beside = $"{path}.{Environment.ProcessId}";
+        File.Delete(beside);
+        try
+        {
+            using (FileStream stream = new(
+                beside,
+                new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
+            {
+                stream.Write(Encoding.ASCII.GetBytes(text + "\n"));
+            }
+
+            // The mode at creation is subject to the umask.
+            File.SetUnixFileMode(beside, mode);
+            File.Move(beside, path, overwrite);
+        }
+        catch (IOException) when (!overwrite && File.Exists(path))
+        {
+        }
+        finally
+        {
+            File.Delete(beside);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using System.Net;
+using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Sponsor.Cli;
+using Hecatonchire.Sponsor.Control;
+using Hecatonchire.Sponsor.Metrics;
+using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Slabs;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Hecatonchire.Sponsor.Hosting;
+
+/// <summary>The composition root: which parts a sponsor is made of.</summary>
+internal static class SponsorHost
+{
+    /// <summary>Both planes stop in milliseconds; this is for a host that swaps.</summary>
+    private static readonly TimeSpan StopTimeMax = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Runs until SIGTERM, SIGINT or, where asked, the end of standard input; returns 0. What keeps it from starting is
+    /// thrown: <see cref="ZmqUnavailableException"/>, <see cref="ZmqException"/>, <see cref="IOException"/>.
+    /// </summary>
+    public static int Run(SponsorOptions options)
+    {
+        ZmqContext.RequireLibrary();
+        CurveKeyPair keys = SponsorKeys.LoadOrCreate(options.Keys);
+        using IHost host = Build(options, keys);
+        host.Run();
+        return SponsorCommand.ExitDone;
+    }
+
+    private static IHost Build(SponsorOptions options, CurveKeyPair keys)
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Logging.SetMinimumLevel(options.LogLevel).AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.ColorBehavior = LoggerColorBehavior.Disabled;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            console.UseUtcTimestamp = true;
+        });
+
+        IServiceCollection services = builder.Services;
+        services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = StopTimeMax);
+        services.AddSingleton(options);
+        services.AddSingleton(keys);
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton(new SlabStoreOptions { OfferedBytes = options.Memory.Bytes, GoneAfter = options.GoneAfter });
+        services.AddSingleton(new ControlServerOptions
+        {
+            Address = options.Listen.ToString(),
+            Port = options.Port,
+            Keys = keys,
+            SponsorId = SponsorKeys.SponsorId(keys),
+            GoneAfter = options.GoneAfter,
+        });
+        services.AddSingleton<SlabStore>();
+        services.AddSingleton<ISlabDirectory>(provider => provider.GetRequiredService<SlabStore>());
+        services.AddSingleton(provider => new DataServer(
+            new IPEndPoint(options.Listen, options.DataPort),
+            SponsorKeys.SponsorId(keys),
+            provider.GetRequiredService<ISlabDirectory>(),
+            new DataServerOptions(),
+            provider.GetRequiredService<ILogger<DataServer>>()));
+        services.AddSingleton<IServingLoop>(provider => provider.GetRequiredService<DataServer>());
+        services.AddSingleton(provider => provider.GetRequiredService<DataServer>().Counters);
+        services.AddSingleton<RequestHandler>();
+        services.AddSingleton<ControlServer>();
+        services.AddSingleton<SponsorInstruments>();
+
+        // The metrics endpoint (Common/Metrics) is composed here, on options.Metrics, over SponsorInstruments.MeterName.
+        services.AddHostedService<SponsorService>();
+        return builder.Build();
+    }
+}

@@ -1,0 +1,84 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Sponsor.Cli;
+using Hecatonchire.Sponsor.Control;
+using Hecatonchire.Sponsor.Metrics;
+using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Slabs;
+using Microsoft.Extensions.Hosting;
+
+namespace Hecatonchire.Sponsor.Hosting;
+
+/// <summary>Starts and stops the two planes in their order: no control message before data can be served, and none after.</summary>
+internal sealed class SponsorService(
+    SponsorOptions options,
+    CurveKeyPair keys,
+    SlabStore store,
+    DataServer data,
+    ControlServer control,
+    SponsorInstruments instruments,
+    IHostApplicationLifetime lifetime) : IHostedService
+{
+    // Z85 has characters that the default encoder escapes for the sake of HTML.
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        store.ServeWith(data);
+        data.Start();
+        control.Start();
+        if (options.Announce)
+        {
+            Announce();
+        }
+
+        if (options.ExitWithStdin)
+        {
+            new Thread(StopAtEndOfInput) { Name = "heca-stdin", IsBackground = true }.Start();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        control.Dispose();
+        data.Dispose();
+        store.Dispose();
+        instruments.Dispose();
+        return Task.CompletedTask;
+    }
+
+    private void Announce()
+    {
+        string line = JsonSerializer.Serialize(
+            new Dictionary<string, object>
+            {
+                ["control_port"] = control.Port,
+                ["data_port"] = data.Port,
+                ["public_key"] = keys.PublicZ85,
+            },
+            Readable);
+        Console.Out.WriteLine(line);
+        Console.Out.Flush();
+    }
+
+    /// <summary>The end of standard input is the end of who started this sponsor, however that ended.</summary>
+    private void StopAtEndOfInput()
+    {
+        try
+        {
+            using Stream input = Console.OpenStandardInput();
+            Span<byte> ignored = stackalloc byte[256];
+            while (input.Read(ignored) > 0)
+            {
+            }
+        }
+        catch (IOException)
+        {
+        }
+
+        lifetime.StopApplication();
+    }
+}

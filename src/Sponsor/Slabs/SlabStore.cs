@@ -1,0 +1,263 @@
+using System.Numerics;
+using Hecatonchire.Control.Messages;
+using Hecatonchire.Interop;
+using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Sponsor.Slabs;
+
+/// <summary>Why a request on the store was refused: the protocol's code and one line.</summary>
+internal sealed record Refusal(string Code, string Message);
+
+/// <summary>
+/// What a sponsor offers, who has borrowed which slabs of it, and the tokens that open data connections. The control thread
+/// calls the methods of this file; the data plane's thread those of <see cref="ISlabDirectory"/>; anybody may read the
+/// figures. The lock is held for look-ups only, never for a system call.
+/// </summary>
+internal sealed partial class SlabStore : ISlabDirectory, IDisposable
+{
+    private readonly SlabStoreOptions _options;
+    private readonly TimeProvider _time;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<Guid, Demander> _byId = [];
+    private readonly Demander?[] _byHandle;
+    private readonly int[] _generations;
+    private IServingLoop? _serving;
+    private ulong _lastSlab;
+    private long _lentBytes;
+    private long _connections;
+
+    public SlabStore(SlabStoreOptions options, TimeProvider time)
+    {
+        _options = options;
+        _time = time;
+        _byHandle = new Demander?[options.DemandersMax];
+        _generations = new int[options.DemandersMax];
+    }
+
+    public long OfferedBytes => _options.OfferedBytes;
+
+    public long LentBytes => Interlocked.Read(ref _lentBytes);
+
+    public long FreeBytes => OfferedBytes - LentBytes;
+
+    public long DataConnections => Interlocked.Read(ref _connections);
+
+    public int DemanderCount
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _byId.Count;
+            }
+        }
+    }
+
+    /// <summary>From here on memory is unmapped only after this loop has let go of it. Called once, before it starts.</summary>
+    public void ServeWith(IServingLoop serving) => _serving = serving;
+
+    /// <summary>Makes a demander known, or renews it. Null, with the reason, when there are too many.</summary>
+    public Refusal? Greet(Guid id, string name)
+    {
+        lock (_gate)
+        {
+            if (_byId.TryGetValue(id, out Demander? known))
+            {
+                known.Name = name;
+                known.LastSeen = _time.GetTimestamp();
+                return null;
+            }
+
+            int slot = Array.IndexOf(_byHandle, null);
+            if (slot < 0)
+            {
+                return new Refusal(ErrorCode.Full, $"it serves {_options.DemandersMax} demanders and takes no more");
+            }
+
+            // The generation keeps a stale handle from meaning the next demander in its place.
+            int generation = _generations[slot]++ % (int.MaxValue / _options.DemandersMax);
+            Demander demander = new(id, name, new DemanderHandle((generation * _options.DemandersMax) + slot))
+            {
+                LastSeen = _time.GetTimestamp(),
+            };
+            _byId.Add(id, demander);
+            Volatile.Write(ref _byHandle[slot], demander);
+            return null;
+        }
+    }
+
+    /// <summary>Notes a sign of life. False when the demander is not known (any more).</summary>
+    public bool Touch(Guid id)
+    {
+        lock (_gate)
+        {
+            if (_byId.TryGetValue(id, out Demander? demander))
+            {
+                demander.LastSeen = _time.GetTimestamp();
+                return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Lends a slab. Nothing changes where it is refused.</summary>
+    public Refusal? TryAllocate(Guid id, long bytes, out SlabEntry entry)
+    {
+        entry = default;
+        if (bytes < _options.SlabBytesMin || bytes > _options.SlabBytesMax || !BitOperations.IsPow2(bytes))
+        {
+            return new Refusal(
+                ErrorCode.BadRequest,
+                $"a slab is a power of two from {new ByteSize(_options.SlabBytesMin)} to {new ByteSize(_options.SlabBytesMax)}, not {bytes} bytes");
+        }
+
+        lock (_gate)
+        {
+            if (bytes > FreeBytes)
+            {
+                return new Refusal(
+                    ErrorCode.Full,
+                    $"{new ByteSize(bytes)} asked, {new ByteSize(FreeBytes)} of {new ByteSize(OfferedBytes)} free");
+            }
+
+            if (_byId.TryGetValue(id, out Demander? demander) && demander.Slabs.Length >= ControlProtocol.SlabsPerDemanderMax)
+            {
+                return new Refusal(
+                    ErrorCode.Full, $"a demander has {ControlProtocol.SlabsPerDemanderMax} slabs at most; ask for larger ones");
+            }
+        }
+
+        // Only this thread lends, so what was free above still is.
+        if (!SlabMemory.TryMap(bytes, out SlabMemory memory, out int errno))
+        {
+            return new Refusal(ErrorCode.Full, $"the sponsor's host gives no more memory: {Errno.Describe(errno)}");
+        }
+
+        lock (_gate)
+        {
+            if (!_byId.TryGetValue(id, out Demander? demander))
+            {
+                memory.Dispose();
+                return new Refusal(ErrorCode.HelloFirst, "this demander is not known");
+            }
+
+            Slab slab = new(++_lastSlab, memory);
+            demander.Add(slab);
+            _lentBytes += bytes;
+            entry = new SlabEntry(slab.Id, bytes);
+            return null;
+        }
+    }
+
+    /// <summary>Takes a slab back and returns its memory to the host before it returns.</summary>
+    public Refusal? Free(Guid id, ulong slabId)
+    {
+        Slab? slab;
+        lock (_gate)
+        {
+            slab = _byId.TryGetValue(id, out Demander? demander) ? demander.Remove(slabId) : null;
+        }
+
+        if (slab is null)
+        {
+            return new Refusal(ErrorCode.NoSuchSlab, $"this demander has no slab {slabId}");
+        }
+
+        Unmap([slab]);
+        return null;
+    }
+
+    public SlabEntry[] List(Guid id)
+    {
+        lock (_gate)
+        {
+            return _byId.TryGetValue(id, out Demander? demander)
+                ? Array.ConvertAll(demander.Slabs, slab => new SlabEntry(slab.Id, slab.Bytes))
+                : [];
+        }
+    }
+
+    /// <summary>A new one-time token; null when the demander is not known.</summary>
+    public byte[]? MakeToken(Guid id)
+    {
+        lock (_gate)
+        {
+            return _byId.TryGetValue(id, out Demander? demander)
+                ? demander.AddToken(After(_options.TokenValid), _options.TokensPerDemanderMax)
+                : null;
+        }
+    }
+
+    /// <summary>Frees what demanders that are gone have left, and returns them.</summary>
+    public IReadOnlyList<Demander> SweepGone()
+    {
+        List<Demander>? gone = null;
+        lock (_gate)
+        {
+            foreach (Demander demander in _byId.Values)
+            {
+                if (demander.Connections == 0 && _time.GetElapsedTime(demander.LastSeen) > _options.GoneAfter)
+                {
+                    (gone ??= []).Add(demander);
+                    _byId.Remove(demander.Id);
+                    Volatile.Write(ref _byHandle[demander.Handle.Index % _options.DemandersMax], null);
+                }
+            }
+        }
+
+        if (gone is null)
+        {
+            return [];
+        }
+
+        Unmap([.. gone.SelectMany(demander => demander.Slabs)]);
+        return gone;
+    }
+
+    /// <summary>Who has borrowed how much: id, name, bytes.</summary>
+    public (Guid Id, string Name, long LentBytes)[] LentByDemander()
+    {
+        lock (_gate)
+        {
+            return [.. _byId.Values.Select(demander => (demander.Id, demander.Name, demander.LentBytes))];
+        }
+    }
+
+    /// <summary>Unmaps everything. The data plane has stopped by then, or is asked to let go.</summary>
+    public void Dispose()
+    {
+        Slab[] slabs;
+        lock (_gate)
+        {
+            slabs = [.. _byId.Values.SelectMany(demander => demander.Slabs)];
+            _byId.Clear();
+            Array.Clear(_byHandle);
+        }
+
+        Unmap(slabs);
+    }
+
+    // The slabs cannot be found any more. Once the serving thread has been between two requests, it works with none of them.
+    private void Unmap(Slab[] slabs)
+    {
+        if (slabs.Length == 0)
+        {
+            return;
+        }
+
+        _serving?.RunBetweenRequests(static () => { });
+        foreach (Slab slab in slabs)
+        {
+            slab.Memory.Dispose();
+        }
+
+        lock (_gate)
+        {
+            _lentBytes -= slabs.Sum(slab => slab.Bytes);
+        }
+    }
+
+    private long After(TimeSpan time) => _time.GetTimestamp() + (long)(time.TotalSeconds * _time.TimestampFrequency);
+}
