@@ -8,12 +8,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
 
-/// <summary>A pager that could not start: one line for the user and the exit status it means.</summary>
-internal sealed class PagerStartException(string message, int exitCode) : Exception(message)
-{
-    public int ExitCode { get; } = exitCode;
-}
-
 /// <summary>A pager for one program at a time, with its sponsor and its socket.</summary>
 internal sealed class PagerHost : IPagerHost
 {
