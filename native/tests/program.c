@@ -114,13 +114,22 @@ struct walker {
     uint64_t seed, rounds, added;
 };
 
+static void wrong_page(uint64_t page, uint64_t found) {
+    uint64_t other = 0;
+    while (other < pages && mix(other) != found) {
+        other++;
+    }
+    printf("page %lu has %s %lu, word 0 is %lu, now it has %s\n", page, other < pages ? "the contents of page" : "neither page's:",
+           other < pages ? other : found, memory[page * WORDS], memory[page * WORDS + 1] == mix(page) ? "its own" : "still not its own");
+    exit(1);
+}
+
 static void *walk(void *argument) {
     struct walker *walker = argument;
     for (uint64_t i = 0; i < walker->rounds; i++) {
         uint64_t page = mix(walker->seed + i) % pages;
         if (memory[page * WORDS + 1] != mix(page)) {
-            printf("page %lu has another page's contents\n", page);
-            exit(1);
+            wrong_page(page, memory[page * WORDS + 1]);
         }
         __atomic_fetch_add(&memory[page * WORDS], page + 1, __ATOMIC_RELAXED);
         walker->added += page + 1;
