@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -15,15 +16,16 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 {
     private const string Usage = "usage: heca run [options] -- PROGRAM [ARGS]";
 
-    private const string Description =
-        "Runs a program that uses heca.h or the C# API, with its sponsored memory on a sponsor.\n\n"
-        + "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
+    private const string Description = "Run a program that uses heca.h or the C# API, with its memory on a sponsor";
+
+    private const string Details =
+        "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
         + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
         + "  heca run --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- ./program --its-own-options\n"
         + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- heca-sample\n"
-        + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program";
+        + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program\n";
 
     private readonly Option<string> _local = new("--local")
     {
@@ -82,7 +84,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     public Command Create()
     {
-        var command = new Command("run", Description)
+        var command = new DetailedCommand("run", Description, Details)
         {
             _local, _prefetch, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
@@ -92,7 +94,13 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private RunSettings Read(ParseResult parsed)
     {
-        string[] program = parsed.GetValue(_program) ?? [];
+        string[] program = [.. parsed.Tokens.SkipWhile(token => token.Type != TokenType.DoubleDash).Skip(1).Select(token => token.Value)];
+        string[] arguments = parsed.GetValue(_program) ?? [];
+        if (arguments.Length > program.Length)
+        {
+            throw Bad($"'{arguments[0]}' is no option of heca run; the program follows --; {Usage}");
+        }
+
         if (program.Length == 0)
         {
             throw Bad($"no program to run; {Usage}");
