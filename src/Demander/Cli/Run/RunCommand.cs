@@ -29,13 +29,16 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private readonly Option<string> _local = new("--local")
     {
-        HelpName = "SIZE|N:M", DefaultValueFactory = _ => "1:4",
+        HelpName = "SIZE|N:M",
+        DefaultValueFactory = _ => "1:4",
         Description = "Sponsored memory that may be resident: a size such as 256MiB, or a share of what the program allocates",
     };
 
     private readonly Option<string> _prefetch = new("--prefetch")
     {
-        HelpName = "none|window|trend", DefaultValueFactory = _ => "trend", Description = "What to fetch ahead of the program",
+        HelpName = "none|window|trend",
+        DefaultValueFactory = _ => "trend",
+        Description = "What to fetch ahead of the program",
     };
 
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
@@ -51,35 +54,43 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private readonly Option<string?> _memory = new("--memory")
     {
-        HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]",
+        HelpName = "SIZE",
+        Description = "What the embedded sponsor offers [default: 1GiB]",
     };
 
     private readonly Option<string> _stopAfter = new("--stop-after")
     {
-        HelpName = "SECONDS", DefaultValueFactory = _ => "30",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => "30",
         Description = "Stop the program when it has been without its pager for so long; 0 never does",
     };
 
     private readonly Option<string?> _metrics = new("--metrics")
     {
-        HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there; a port alone means loopback",
+        HelpName = "HOST:PORT",
+        Description = "Serve Prometheus metrics there; a port alone means loopback",
     };
 
     private readonly Option<string> _transport = new("--transport")
     {
-        HelpName = "tcp|auto", DefaultValueFactory = _ => "auto", Description = "How pages travel; auto is tcp in this version",
+        HelpName = "tcp|auto",
+        DefaultValueFactory = _ => "auto",
+        Description = "How pages travel; auto is tcp in this version",
     };
 
     private readonly Option<string> _logLevel = new("--log-level")
     {
-        HelpName = "LEVEL", DefaultValueFactory = _ => "warning", Description = "trace, debug, information, warning, error, critical or none",
+        HelpName = "LEVEL",
+        DefaultValueFactory = _ => "warning",
+        Description = "trace, debug, information, warning, error, critical or none",
     };
 
     private readonly Option<bool> _stats = new("--stats") { Description = "Print the pager's figures on standard error at the end" };
 
     private readonly Argument<string[]> _program = new("PROGRAM")
     {
-        Arity = ArgumentArity.ZeroOrMore, Description = "The program and its arguments, after --",
+        Arity = ArgumentArity.ZeroOrMore,
+        Description = "The program and its arguments, after --",
     };
 
     public Command Create()
