@@ -20,7 +20,7 @@ internal sealed unsafe partial class DataServer
     /// <summary>While directly tried sockets keep coming up with work, or empty, the others are asked after every so many turns.</summary>
     private const int TurnsBetweenEpoll = 32;
 
-    private const int LingerMs = 2_000;
+    private const int LingerMs = 1_000;
     private const int RefusalMs = 5_000;
     private const int AcceptPauseMs = 100;
 

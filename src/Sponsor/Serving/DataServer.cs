@@ -85,6 +85,7 @@ internal sealed partial class DataServer : IServingLoop, IDisposable
         if (Thread.CurrentThread == _thread)
         {
             action();
+            _jobsWaiting = true;
             return;
         }
 

@@ -6,7 +6,8 @@ internal interface IServingLoop
     /// <summary>
     /// Runs an action on the serving thread between two requests and returns when it has run: afterwards no request works with
     /// what the action took away, so that a slab's memory can be unmapped. Inline while the loop is stopped. An exception of the action
-    /// comes back to the caller. Do not hold a lock that <see cref="ISlabDirectory"/> takes.
+    /// comes back to the caller. Do not hold a lock that <see cref="ISlabDirectory"/> takes,
+    /// and do not call it from there.
     /// </summary>
     void RunBetweenRequests(Action action);
 

@@ -232,7 +232,12 @@ public abstract unsafe class DataConnectionContract
             connection.Submit();
             for (int done = 0; done < 4 && !connection.IsBroken;)
             {
-                done += connection.Poll(completions);
+                int taken = connection.Poll(completions);
+                done += taken;
+                if (taken == 0)
+                {
+                    Completions.WaitForWork(connection);
+                }
             }
 
             if (!posted || connection.IsBroken)

@@ -28,7 +28,7 @@ public sealed unsafe class TcpDecoderFuzzTests
         Plan[] plan = PlanOf(number);
         for (int i = 0; i < plan.Length; i++)
         {
-            byte status = random.Next(12) == 0 ? (byte)random.Next(random.Next(2) == 0 ? 8 : 256) : (byte)0;
+            byte status = number > 0 && random.Next(12) == 0 ? (byte)random.Next(random.Next(2) == 0 ? 8 : 256) : (byte)0;
             bytes.AddRange(FakeSponsor.Response((byte)(plan[i].IsWrite ? 2 : 1), status, (ushort)plan[i].Pages, 9, plan[i].Slot, (ulong)i));
         }
 

@@ -31,7 +31,20 @@ public sealed class DataServerRefusalTests
         Assert.Equal(1, server.Server.Counters.RefusedInAll());
         Assert.Contains(server.Log, line => line.StartsWith("Warning: ", StringComparison.Ordinal) && line.Contains($"{reason},", StringComparison.Ordinal));
         verifier.Finish();
-        server.WaitFor(counters => counters.ConnectionsOpen == 0 || server.Directory.Connections == 0, "closing");
+        peer.Dispose();
+        server.WaitFor(counters => counters.ConnectionsOpen == 0, "closing");
+        Assert.Equal(0, server.Directory.Connections);
+    }
+
+    [Fact]
+    public void A_refused_peer_that_stays_is_closed_all_the_same()
+    {
+        using ServerUnderTest server = new();
+        using RawPeer peer = new RawPeer(server).Welcomed(server);
+        peer.Send(RawPeer.Hello(server));
+        server.WaitFor(counters => counters.Refused(RefusalReason.SecondHello) == 1, "refusal");
+        server.WaitFor(counters => counters.ConnectionsOpen == 0, "closing");
+        Assert.Equal(0, server.Directory.Connections);
     }
 
     private static byte[] Changed(byte[] frame, int place, byte value)

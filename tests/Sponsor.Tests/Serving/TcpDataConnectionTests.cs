@@ -22,6 +22,8 @@ internal sealed class TcpPeer : DataConnectionContract.Peer
 
     public override ulong Slab => _server.Slab;
 
+    public Hecatonchire.Sponsor.Serving.DataServer Server => _server.Server;
+
     public override void Kill()
     {
         _killed = true;
@@ -66,7 +68,7 @@ public sealed unsafe class TcpDataConnectionTests : DataConnectionContract
     [Fact]
     public void Writes_larger_than_the_socket_buffers_go_out_piece_by_piece()
     {
-        using Peer peer = Open();
+        using TcpPeer peer = new();
         using PageBuffer pages = new(256);
         for (int i = 0; i < 256; i++)
         {
@@ -79,8 +81,20 @@ public sealed unsafe class TcpDataConnectionTests : DataConnectionContract
             Assert.True(peer.Connection.TryPostWrite((ulong)i, peer.Slab, 0, 256, pages.Memory));
         }
 
+        // While the server does not read, they cannot all go out.
+        using ManualResetEventSlim paused = new();
+        using ManualResetEventSlim resume = new();
+        Thread pause = new(() => peer.Server.RunBetweenRequests(() =>
+        {
+            paused.Set();
+            resume.Wait();
+        }));
+        pause.Start();
+        paused.Wait();
         peer.Connection.Submit();
-        Assert.NotEqual(1u, peer.Connection.WaitEvents);
+        Assert.Equal(1u | 4u, peer.Connection.WaitEvents);
+        resume.Set();
+        pause.Join();
         Assert.All(Completions.Wait(peer.Connection, 128).Values, status => Assert.Equal(DataStatus.Done, status));
         Assert.Equal(1u, peer.Connection.WaitEvents);
         pages.Span(0, 256).Clear();
