@@ -1,0 +1,230 @@
+/*
+ * evictor.c: the thread that takes pages out of segments. Only the owner of an address space can move its pages, so the
+ * pager orders and this thread executes.
+ *
+ * It must run while every other thread of the program is stopped in a fault. Hence: no lock (a stopped thread may hold
+ * it), no malloc (the same), no touch of a page that can be missing. The one touch of segment memory is the copy of
+ * take_by_copy: those pages are resident by the pager's books and only this thread removes pages.
+ */
+#include "internal.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As for UFFDIO_MOVE: EAGAIN is over within microseconds. */
+#define PROTECT_RETRIES_MAX 10000
+
+/* Who reads standard error may be as dead as the pager; the program ends all the same. */
+#define MESSAGE_WAIT_MS 1000
+
+static int32_t write_protect(const struct session *session, uint64_t source, uint64_t bytes, uint64_t mode) {
+    struct uffdio_writeprotect range = {.range = {source, bytes}, .mode = mode};
+    for (int retries = 0; ioctl(session->userfault.descriptor, UFFDIO_WRITEPROTECT, &range) != 0;) {
+        if (errno != EAGAIN || ++retries == PROTECT_RETRIES_MAX) {
+            return -errno;
+        }
+
+        sched_yield();
+    }
+
+    return 0;
+}
+
+/* Without UFFDIO_MOVE. From write_protect on, a thread that writes waits in a write-protect fault, so the copy is the
+ * last version; it goes on when the pager has put the page back. What no protection stops is a device that writes to a
+ * pinned page: on such kernels memory that is the target of direct I/O must not be sponsored. */
+static int32_t take_by_copy(const struct session *session, const struct heca_command *command) {
+    uint64_t bytes = command->pages * HECA_PAGE_BYTES;
+    void *source = (void *)(uintptr_t)command->source;
+    int32_t status = write_protect(session, command->source, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
+    if (status != 0) {
+        return status;
+    }
+
+    memcpy((void *)(uintptr_t)command->target, source, bytes);
+    if (madvise(source, bytes, MADV_DONTNEED) == 0) {
+        return 0;
+    }
+
+    /* mlock()ed by the program: the pages stay, and so must the threads that want to write them. */
+    status = -errno;
+    (void)write_protect(session, command->source, bytes, 0);
+    return status;
+}
+
+static void take(const struct session *session, const struct heca_command *command, struct heca_completion *out) {
+    uint64_t bytes = command->pages * HECA_PAGE_BYTES;
+    if (!heca_segments_contain(command->source, bytes) ||
+        !heca_staging_contains(&session->staging, command->target, bytes)) {
+        out->status = -EINVAL;
+        return;
+    }
+
+    if ((session->can & HECA_CAN_MOVE) != 0) {
+        uint64_t moved = heca_userfault_move(session->staging.userfault.descriptor, (void *)(uintptr_t)command->target,
+                                             (const void *)(uintptr_t)command->source, bytes, &out->status);
+        out->pages = (uint32_t)(moved / HECA_PAGE_BYTES);
+        return;
+    }
+
+    out->status = take_by_copy(session, command);
+    out->pages = out->status == 0 ? command->pages : 0;
+}
+
+static void give_back(uint64_t address, const struct heca_command *command, bool known, struct heca_completion *out) {
+    if (!known) {
+        out->status = -EINVAL;
+    } else if (madvise((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES, MADV_DONTNEED) != 0) {
+        out->status = -errno;
+    } else {
+        out->pages = command->pages;
+    }
+}
+
+static struct heca_completion execute(const struct session *session, const struct heca_command *command) {
+    struct heca_completion completion = {.cookie = command->cookie};
+    uint64_t bytes = command->pages * HECA_PAGE_BYTES;
+    switch (command->pages == 0 ? 0 : command->op) {
+    case HECA_COMMAND_TAKE:
+        take(session, command, &completion);
+        break;
+    case HECA_COMMAND_RECYCLE:
+        give_back(command->target, command, heca_staging_contains(&session->staging, command->target, bytes),
+                  &completion);
+        break;
+    case HECA_COMMAND_DROP:
+        give_back(command->source, command, heca_segments_contain(command->source, bytes), &completion);
+        break;
+    default:
+        completion.status = -EINVAL;
+        break;
+    }
+
+    return completion;
+}
+
+/* Executes one command if there is one. */
+static bool advance(const struct session *session) {
+    struct heca_ring *ring = session->ring;
+    uint32_t tail = ring->commands_tail;
+    if (tail == __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE)) {
+        return false;
+    }
+
+    struct heca_command command = ring->commands[tail % HECA_RING_ENTRIES];
+    uint32_t head = ring->completions_head;
+    ring->completions[head % HECA_RING_ENTRIES] = execute(session, &command);
+    __atomic_store_n(&ring->commands_tail, tail + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring->completions_head, head + 1, __ATOMIC_SEQ_CST);
+
+    /* The pager sets the word, then looks at the queue; here the queue, then the word. In one order of all four (hence
+     * seq_cst) one of the two sees the other. */
+    if (__atomic_load_n(&ring->pager_sleeping, __ATOMIC_SEQ_CST) != 0 &&
+        __atomic_exchange_n(&ring->pager_sleeping, 0, __ATOMIC_SEQ_CST) != 0) {
+        uint64_t one = 1;
+        while (write(session->completions_event, &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+
+    return true;
+}
+
+/* Sleeps until there may be commands; false when the pager is gone. */
+static bool wait_for_commands(const struct session *session) {
+    struct heca_ring *ring = session->ring;
+    __atomic_store_n(&ring->evictor_sleeping, 1, __ATOMIC_SEQ_CST);
+    if (ring->commands_tail != __atomic_load_n(&ring->commands_head, __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&ring->evictor_sleeping, 0, __ATOMIC_SEQ_CST);
+        return true;
+    }
+
+    /* Answers on the socket are for the threads that asked: only its end is of interest here. */
+    struct pollfd sources[2] = {{.fd = session->commands_event, .events = POLLIN},
+                                {.fd = session->socket, .events = POLLRDHUP}};
+    if (poll(sources, 2, -1) <= 0) {
+        return true;
+    }
+
+    if ((sources[0].revents & POLLIN) != 0) {
+        uint64_t count;
+        (void)!read(session->commands_event, &count, sizeof count);
+        return true;
+    }
+
+    return (sources[1].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) == 0;
+}
+
+/* The pager is gone. Faulting threads stall, because this process holds the userfaultfd; that must not last for ever.
+ */
+static void stop_program(const struct session *session) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    uint64_t nanoseconds = (uint64_t)end.tv_nsec + session->stop_after_ms % 1000 * 1000000;
+    end.tv_sec += (time_t)(session->stop_after_ms / 1000 + nanoseconds / 1000000000);
+    end.tv_nsec = (long)(nanoseconds % 1000000000);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {
+    }
+
+    /* A program that holds no sponsored memory has lost nothing. */
+    if (!heca_segments_any()) {
+        return;
+    }
+
+    struct pollfd terminal = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&terminal, 1, MESSAGE_WAIT_MS) > 0) {
+        (void)!write(STDERR_FILENO, session->stop_message, session->stop_message_bytes);
+    }
+
+    /* Not exit(): its handlers would touch sponsored memory and stall. SIGKILL also reaches a thread stopped in a fault
+     * inside a system call. */
+    kill(getpid(), SIGKILL);
+}
+
+static void *run(void *argument) {
+    const struct session *session = argument;
+    pthread_setname_np(pthread_self(), "heca-evictor");
+    for (;;) {
+        while (advance(session)) {
+        }
+
+        if (!wait_for_commands(session)) {
+            break;
+        }
+    }
+
+    if (session->stop_after_ms != 0) {
+        stop_program(session);
+    }
+
+    return NULL;
+}
+
+int32_t heca_evictor_start(struct session *session) {
+    session->stop_message_bytes = (size_t)snprintf(
+        session->stop_message, sizeof session->stop_message,
+        "heca: process %d was stopped: its pager is gone and did not come back within %llu ms, and with it the "
+        "program's memory; see what the pager wrote, then start the program again with `heca run`\n",
+        (int)session->process, (unsigned long long)session->stop_after_ms);
+
+    /* Signals are the program's business: a handler that touches sponsored memory would stop this thread. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    int status = pthread_create(&thread, &attributes, run, session);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return -status;
+}

@@ -1,0 +1,89 @@
+/*
+ * internal.h: the parts of libheca and what they ask of each other.
+ *
+ *   session.c    the connection to the pager, one request at a time
+ *   userfault.c  making userfaultfds
+ *   segment.c    address space: reserve, register, hand to the pager, give back
+ *   staging.c    where pages wait until the pager has read them
+ *   evictor.c    the thread that takes and drops pages as the pager orders
+ *
+ * Functions that can fail return 0 or a negative errno.
+ */
+#ifndef HECA_INTERNAL_H
+#define HECA_INTERNAL_H
+
+#include "handover.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define HECA_PAGE_BYTES 4096ull
+
+/* Segments at once. Each holds a descriptor, of which a process has 1,024 unless told otherwise. */
+#define HECA_SEGMENTS_MAX 1024
+
+struct userfault {
+    int descriptor;
+    uint64_t features; /* the ones that are on, not all the kernel knows */
+    uint64_t ioctls;
+};
+
+struct staging {
+    char *base;                 /* HECA_STAGING_PAGES pages */
+    struct userfault userfault; /* of its own, as the destination of UFFDIO_MOVE; -1 where pages are copied */
+};
+
+struct session {
+    pthread_mutex_t lock; /* serializes requests; no code that a fault waits for takes it */
+    pid_t process;
+    bool ready;
+    uint32_t sequence;
+    int socket;
+    int ring_descriptor;
+    int commands_event;
+    int completions_event;
+    struct heca_ring *ring;
+    struct userfault userfault;
+    struct staging staging;
+    uint32_t can;           /* HECA_CAN_* */
+    uint64_t stop_after_ms; /* 0: never */
+    char stop_message[256]; /* formatted ahead: the evictor allocates nothing */
+    size_t stop_message_bytes;
+};
+
+/* The one session of this process. */
+extern struct session heca_session;
+
+/* Enters a call: the session is made if there is none, the lock is held and cancellation is off on success. */
+int32_t heca_session_enter(int *cancel_state);
+void heca_session_leave(int cancel_state);
+
+/* Sends `message` and replaces it by the answer; returns the answer's status, -ENOTCONN when the pager is gone or
+ * -EPROTO. `descriptor`, unless NULL, receives the descriptor that came with the answer or -1. The caller is inside the
+ * session. */
+int32_t heca_session_request(struct session *session, struct heca_message *message, int *descriptor);
+
+/* Opens a userfaultfd with those of `features` that the kernel has; -EPERM if this user may not. */
+int32_t heca_userfault_open(uint64_t features, struct userfault *out);
+int32_t heca_userfault_register(int descriptor, const void *address, uint64_t bytes, uint64_t mode);
+void heca_userfault_unregister(int descriptor, const void *address, uint64_t bytes);
+/* UFFDIO_MOVE; returns bytes moved, fewer than asked with the reason in *status. */
+uint64_t heca_userfault_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status);
+
+/* Makes the staging area and finds out whether pages can be moved into it (HECA_CAN_MOVE). */
+int32_t heca_staging_open(struct staging *staging, bool *can_move);
+void heca_staging_close(struct staging *staging);
+bool heca_staging_contains(const struct staging *staging, uint64_t address, uint64_t bytes);
+
+/* Lock-free, for the evictor: is [address, address + bytes) inside one live segment? */
+bool heca_segments_contain(uint64_t address, uint64_t bytes);
+bool heca_segments_any(void);
+/* In a forked child, where segments are not mapped: keeps other mappings out of their places. */
+void heca_segments_occupy_in_child(void);
+
+int32_t heca_evictor_start(struct session *session);
+
+void heca_close(int *descriptor);
+
+#endif

@@ -1,0 +1,310 @@
+/*
+ * session.c: the connection to the pager. Made by the first call of the program, it lasts until the process ends: an
+ * ended session is not made anew, since another pager knows nothing of this process's segments.
+ */
+#include "internal.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define HELLO_DESCRIPTORS 4
+
+struct session heca_session = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .socket = -1,
+    .ring_descriptor = -1,
+    .commands_event = -1,
+    .completions_event = -1,
+    .userfault.descriptor = -1,
+    .staging.userfault.descriptor = -1,
+};
+
+void heca_close(int *descriptor) {
+    /* Cleared first: a fork in between may leak a number in the child, but never closes somebody else's. */
+    int closing = *descriptor;
+    *descriptor = -1;
+    if (closing >= 0) {
+        close(closing);
+    }
+}
+
+static void close_all(struct session *session) {
+    heca_close(&session->socket);
+    heca_close(&session->ring_descriptor);
+    heca_close(&session->commands_event);
+    heca_close(&session->completions_event);
+    heca_close(&session->userfault.descriptor);
+    heca_staging_close(&session->staging);
+    if (session->ring != NULL) {
+        munmap(session->ring, sizeof *session->ring);
+        session->ring = NULL;
+    }
+}
+
+/* A child has none of the parent's sponsored memory. It lets go of the descriptors, since the pager learns from the end
+ * of the socket that the program is gone. No lock: the thread that holds it does not exist here. */
+static void after_fork_in_child(void) {
+    struct session *session = &heca_session;
+    if (session->process == 0) {
+        return; /* no session ever: the child may have one of its own */
+    }
+
+    session->ring = NULL; /* neither is mapped here (MADV_DONTFORK) */
+    session->staging.base = NULL;
+    close_all(session);
+    heca_segments_occupy_in_child();
+}
+
+static int32_t connect_pager(const char *path, int *out) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        return -ENOTCONN;
+    }
+
+    strcpy(address.sun_path, path);
+    *out = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (*out < 0) {
+        return -errno;
+    }
+
+    int status;
+    do {
+        status = connect(*out, (struct sockaddr *)&address, sizeof address);
+    } while (status != 0 && errno == EINTR);
+    return status == 0 ? 0 : -ENOTCONN;
+}
+
+static int32_t make_ring(struct session *session) {
+    session->ring_descriptor = memfd_create("heca-ring", MFD_CLOEXEC);
+    if (session->ring_descriptor < 0 || ftruncate(session->ring_descriptor, sizeof(struct heca_ring)) != 0) {
+        return -errno;
+    }
+
+    void *ring = mmap(NULL, sizeof(struct heca_ring), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                      session->ring_descriptor, 0);
+    if (ring == MAP_FAILED) {
+        return -errno;
+    }
+
+    session->ring = ring;
+    madvise(ring, sizeof(struct heca_ring), MADV_DONTFORK);
+    session->commands_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    session->completions_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return session->commands_event >= 0 && session->completions_event >= 0 ? 0 : -errno;
+}
+
+static int32_t open_memory(struct session *session) {
+    bool can_move = false;
+    int32_t status = heca_staging_open(&session->staging, &can_move);
+    if (status != 0) {
+        return status;
+    }
+
+    /* No event features: an address-space event makes every call on the descriptor fail until the pager has read it. */
+    status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
+                                     (can_move ? 0 : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
+                                 &session->userfault);
+    if (status != 0) {
+        return status;
+    }
+
+    session->can = 0;
+    if (can_move) {
+        session->can |= HECA_CAN_MOVE;
+    } else if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
+        session->can |= HECA_CAN_WP;
+    } else {
+        return -EPERM; /* older than 5.7: no way to take a page without losing a write; `heca check` says so */
+    }
+
+    if ((session->userfault.features & HECA_UFFD_FEATURE_POISON) != 0) {
+        session->can |= HECA_CAN_POISON;
+    }
+
+    return 0;
+}
+
+static int32_t send_message(const struct session *session, const struct heca_message *message, const int *descriptors,
+                            size_t count) {
+    union {
+        char bytes[CMSG_SPACE(HELLO_DESCRIPTORS * sizeof(int))];
+        struct cmsghdr aligned;
+    } control = {0};
+    struct iovec vector = {(void *)message, sizeof *message};
+    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (count != 0) {
+        header.msg_control = control.bytes;
+        header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(rights), descriptors, count * sizeof(int));
+    }
+
+    while (sendmsg(session->socket, &header, MSG_NOSIGNAL) < 0) {
+        if (errno != EINTR) {
+            return -ENOTCONN;
+        }
+    }
+
+    return 0;
+}
+
+static int32_t receive_message(const struct session *session, struct heca_message *message, int *descriptor) {
+    union {
+        char bytes[CMSG_SPACE(HELLO_DESCRIPTORS * sizeof(int))];
+        struct cmsghdr aligned;
+    } control;
+    struct iovec vector = {message, sizeof *message};
+    struct msghdr header = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t bytes;
+    do {
+        bytes = recvmsg(session->socket, &header, MSG_CMSG_CLOEXEC);
+    } while (bytes < 0 && errno == EINTR);
+    if (bytes <= 0) {
+        return -ENOTCONN;
+    }
+
+    *descriptor = -1;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part != NULL; part = CMSG_NXTHDR(&header, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int received;
+            memcpy(&received, CMSG_DATA(part) + i * sizeof(int), sizeof received);
+            if (*descriptor < 0) {
+                *descriptor = received;
+            } else {
+                close(received); /* more than was agreed on */
+            }
+        }
+    }
+
+    return bytes == sizeof *message && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 ? 0 : -EPROTO;
+}
+
+static int32_t exchange(struct session *session, struct heca_message *message, const int *descriptors, size_t count,
+                        int *descriptor) {
+    message->magic = HECA_HANDOVER_MAGIC;
+    message->version = HECA_HANDOVER_VERSION;
+    message->sequence = ++session->sequence;
+    message->status = 0;
+    struct heca_message answer = {0};
+    int received = -1;
+    int32_t status = send_message(session, message, descriptors, count);
+    if (status == 0) {
+        status = receive_message(session, &answer, &received);
+    }
+
+    if (status == 0 && (answer.magic != HECA_HANDOVER_MAGIC || answer.version != HECA_HANDOVER_VERSION ||
+                        answer.kind != message->kind || answer.sequence != message->sequence || answer.status > 0)) {
+        status = -EPROTO;
+    }
+
+    if (status == 0) {
+        *message = answer;
+        status = answer.status;
+    }
+
+    if (status == 0 && descriptor != NULL) {
+        *descriptor = received;
+    } else {
+        heca_close(&received);
+    }
+
+    return status;
+}
+
+int32_t heca_session_request(struct session *session, struct heca_message *message, int *descriptor) {
+    return exchange(session, message, NULL, 0, descriptor);
+}
+
+static int32_t say_hello(struct session *session) {
+    struct heca_message hello = {
+        .kind = HECA_MESSAGE_HELLO,
+        .address = (uintptr_t)session->staging.base,
+        .bytes = HECA_STAGING_PAGES * HECA_PAGE_BYTES,
+        .value0 = session->userfault.features,
+        .value1 = session->userfault.ioctls,
+        .value2 = session->can,
+    };
+    int descriptors[HELLO_DESCRIPTORS] = {session->userfault.descriptor, session->ring_descriptor,
+                                          session->commands_event, session->completions_event};
+    int32_t status = exchange(session, &hello, descriptors, HELLO_DESCRIPTORS, NULL);
+    if (status != 0) {
+        return status;
+    }
+
+    session->stop_after_ms = hello.value0;
+    const char *override = getenv("HECA_STOP_AFTER_MS");
+    if (override != NULL && *override >= '0' && *override <= '9') {
+        session->stop_after_ms = strtoull(override, NULL, 10);
+    }
+
+    return 0;
+}
+
+static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+static int32_t start(struct session *session) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const char *path = getenv("HECA_SOCKET");
+    if (path == NULL || *path == '\0') {
+        return -ENOTCONN;
+    }
+
+    pthread_once(&once, watch_forks);
+    session->process = getpid();
+    int32_t status = connect_pager(path, &session->socket);
+    status = status != 0 ? status : open_memory(session);
+    status = status != 0 ? status : make_ring(session);
+    status = status != 0 ? status : say_hello(session);
+    status = status != 0 ? status : heca_evictor_start(session);
+    if (status != 0) {
+        close_all(session);
+        session->process = 0;
+        return status;
+    }
+
+    session->ready = true;
+    return 0;
+}
+
+int32_t heca_session_enter(int *cancel_state) {
+    struct session *session = &heca_session;
+
+    /* Looked at before the lock, which in a forked child may be held for ever. The id also tells a child that was made
+     * without fork handlers (a bare clone system call). */
+    pid_t process = __atomic_load_n(&session->process, __ATOMIC_RELAXED);
+    if (process != 0 && process != getpid()) {
+        return -ENOTCONN;
+    }
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
+    pthread_mutex_lock(&session->lock);
+    int32_t status = session->ready ? 0 : start(session);
+    if (status != 0) {
+        heca_session_leave(*cancel_state);
+    }
+
+    return status;
+}
+
+void heca_session_leave(int cancel_state) {
+    pthread_mutex_unlock(&heca_session.lock);
+    pthread_setcancelstate(cancel_state, NULL);
+}

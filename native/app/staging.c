@@ -1,0 +1,87 @@
+/*
+ * staging.c: the staging area, where pages taken out of a segment stay until the pager has read them and their
+ * write-back is acknowledged. The pager decides which of its pages are in use; here it is only address space.
+ */
+#include "internal.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define STAGING_BYTES (HECA_STAGING_PAGES * HECA_PAGE_BYTES)
+
+/* A fork in another thread can share the probe's page just when it is to be moved (EBUSY). */
+#define PROBE_TRIES_MAX 8
+
+bool heca_staging_contains(const struct staging *staging, uint64_t address, uint64_t bytes) {
+    uint64_t base = (uintptr_t)staging->base;
+    return address % HECA_PAGE_BYTES == 0 && address >= base && bytes <= STAGING_BYTES &&
+           address - base <= STAGING_BYTES - bytes;
+}
+
+/* Moves one page for real: a kernel can announce UFFDIO_MOVE and a seccomp filter or an architecture still refuse it.
+ */
+static bool try_move(const struct staging *staging) {
+    char *scratch = mmap(NULL, HECA_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (scratch == MAP_FAILED) {
+        return false;
+    }
+
+    int32_t status = -EBUSY;
+    for (int tries = 0; status == -EBUSY && tries < PROBE_TRIES_MAX; tries++) {
+        *(volatile char *)scratch = 1; /* a write makes the page ours alone again */
+        heca_userfault_move(staging->userfault.descriptor, staging->base, scratch, HECA_PAGE_BYTES, &status);
+    }
+
+    bool moved = status == 0 && *(volatile char *)staging->base == 1;
+    madvise(staging->base, HECA_PAGE_BYTES, MADV_DONTNEED);
+    munmap(scratch, HECA_PAGE_BYTES);
+    return moved;
+}
+
+int32_t heca_staging_open(struct staging *staging, bool *can_move) {
+    *can_move = false;
+    char *base = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+        return -ENOMEM;
+    }
+
+    munlock(base, STAGING_BYTES); /* of a program under mlockall(MCL_FUTURE) */
+    madvise(base, STAGING_BYTES, MADV_NOHUGEPAGE);
+    madvise(base, STAGING_BYTES, MADV_DONTFORK);
+    madvise(base, STAGING_BYTES, MADV_DONTNEED);
+    staging->base = base;
+
+    const char *choice = getenv("HECA_TAKE");
+    if (choice != NULL && strcmp(choice, "copy") == 0) {
+        return 0;
+    }
+
+    /* UFFDIO_MOVE wants its destination registered with the descriptor it is called on, and only that. A descriptor of
+     * its own without event features keeps the program's faults and events out of the evictor's way. */
+    if (heca_userfault_open(HECA_UFFD_FEATURE_MOVE, &staging->userfault) != 0) {
+        return 0;
+    }
+
+    int32_t status =
+        heca_userfault_register(staging->userfault.descriptor, base, STAGING_BYTES, UFFDIO_REGISTER_MODE_MISSING);
+    if (status == 0 && try_move(staging)) {
+        *can_move = true;
+    } else {
+        /* Pages will be copied in. A copy touches missing pages, and nobody answers for this descriptor: closing it
+         * takes the registration away. */
+        heca_close(&staging->userfault.descriptor);
+    }
+
+    return 0;
+}
+
+void heca_staging_close(struct staging *staging) {
+    heca_close(&staging->userfault.descriptor);
+    if (staging->base != NULL) {
+        munmap(staging->base, STAGING_BYTES);
+        staging->base = NULL;
+    }
+}

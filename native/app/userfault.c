@@ -1,0 +1,109 @@
+/* userfault.c: making userfaultfds, and the calls on them that need retries. */
+#include "internal.h"
+#include "kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* EAGAIN means that a page is locked or the address space is changing: both end within microseconds. The bound turns a
+ * kernel that never gets ready into an error instead of a thread that spins for ever. */
+#define MOVE_RETRIES_MAX 10000
+
+static int32_t make_descriptor(int *descriptor) {
+    /* Not USER_MODE_ONLY: a read(2) into a missing page must wait for the pager as a load does. */
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (device >= 0) {
+        *descriptor = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+        close(device);
+        if (*descriptor >= 0) {
+            return 0;
+        }
+    }
+
+    *descriptor = (int)syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    if (*descriptor >= 0) {
+        return 0;
+    }
+
+    /* A kernel built without userfaultfd forbids it just as thoroughly, and `heca check` tells the two apart. */
+    return errno == ENOSYS || errno == EACCES ? -EPERM : -errno;
+}
+
+int32_t heca_userfault_open(uint64_t features, struct userfault *out) {
+    /* UFFDIO_API refuses features that the kernel lacks and works once per descriptor: the first one asks, the second
+     * is the one to keep. */
+    int asking = -1;
+    int32_t status = make_descriptor(&asking);
+    if (status != 0) {
+        return status;
+    }
+
+    struct uffdio_api known = {.api = UFFD_API};
+    status = ioctl(asking, UFFDIO_API, &known) == 0 ? 0 : -errno;
+    close(asking);
+    if (status != 0) {
+        return status;
+    }
+
+    int descriptor = -1;
+    status = make_descriptor(&descriptor);
+    if (status != 0) {
+        return status;
+    }
+
+    struct uffdio_api api = {.api = UFFD_API, .features = known.features & features};
+    uint64_t enabled = api.features;
+    if (ioctl(descriptor, UFFDIO_API, &api) != 0) {
+        status = -errno;
+        close(descriptor);
+        return status;
+    }
+
+    out->features = enabled;
+    out->ioctls = api.ioctls;
+    out->descriptor = descriptor;
+    return 0;
+}
+
+int32_t heca_userfault_register(int descriptor, const void *address, uint64_t bytes, uint64_t mode) {
+    struct uffdio_register range = {.range = {(uintptr_t)address, bytes}, .mode = mode};
+    return ioctl(descriptor, UFFDIO_REGISTER, &range) == 0 ? 0 : -errno;
+}
+
+void heca_userfault_unregister(int descriptor, const void *address, uint64_t bytes) {
+    struct uffdio_range range = {(uintptr_t)address, bytes};
+    (void)ioctl(descriptor, UFFDIO_UNREGISTER, &range);
+}
+
+uint64_t heca_userfault_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status) {
+    uint64_t moved = 0;
+    *status = 0;
+    for (int retries = 0; moved < bytes;) {
+        struct heca_uffdio_move move = {
+            .dst = (uintptr_t)target + moved,
+            .src = (uintptr_t)source + moved,
+            .len = bytes - moved,
+        };
+        if (ioctl(descriptor, HECA_UFFDIO_MOVE, &move) == 0) {
+            return bytes;
+        }
+
+        int reason = errno;
+        if (move.move > 0) {
+            /* Stopped half-way (reported as EAGAIN); the reason comes with the next try. */
+            moved += (uint64_t)move.move;
+            retries = 0;
+        } else if (reason != EAGAIN || ++retries == MOVE_RETRIES_MAX) {
+            *status = -reason;
+            break;
+        } else {
+            sched_yield();
+        }
+    }
+
+    return moved;
+}

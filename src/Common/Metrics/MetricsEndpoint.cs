@@ -1,0 +1,201 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Hecatonchire.Metrics;
+
+/// <summary>
+/// Serves GET /metrics over HTTP/1.1, one request per connection, on the thread pool: no thread of the data path takes
+/// part. Everything a client can do is bounded: size and time of its request, and how many are served at once.
+/// </summary>
+internal sealed class MetricsEndpoint : IDisposable
+{
+    /// <summary>A scraper or two, and somebody with curl; more wait in the listen queue.</summary>
+    private const int ConnectionsMax = 8;
+
+    /// <summary>For reading a request and writing its answer; a scrape takes milliseconds.</summary>
+    private static readonly TimeSpan RequestTimeMax = TimeSpan.FromSeconds(5);
+
+    private readonly MetricsCollector _collector;
+    private readonly Socket _listener;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SemaphoreSlim _places = new(ConnectionsMax);
+    private readonly Task _accepting;
+
+    private MetricsEndpoint(Socket listener, MetricsCollector collector)
+    {
+        _listener = listener;
+        _collector = collector;
+        _accepting = Task.Run(AcceptAsync);
+    }
+
+    /// <summary>Where it listens, with the port that was really taken.</summary>
+    public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
+
+    /// <summary>Listens on <paramref name="hostPort"/> (see <see cref="ListenAddress"/>); owns the collector from now on.</summary>
+    /// <exception cref="IOException">With one line for the user: not an address, or the port is taken.</exception>
+    public static MetricsEndpoint Start(string hostPort, MetricsCollector collector)
+    {
+        if (!ListenAddress.TryParse(hostPort, out IPEndPoint endPoint, out string error))
+        {
+            throw new IOException($"--metrics: {error}");
+        }
+
+        var listener = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            listener.Bind(endPoint);
+            listener.Listen(ConnectionsMax);
+        }
+        catch (SocketException e)
+        {
+            listener.Dispose();
+            string reason = e.SocketErrorCode == SocketError.AddressAlreadyInUse
+                ? "another program listens there; choose another port (0 for any free one)"
+                : e.Message;
+            throw new IOException($"--metrics: cannot listen on {endPoint}: {reason}", e);
+        }
+
+        return new MetricsEndpoint(listener, collector);
+    }
+
+    /// <summary>Returns when the last request in progress has ended or been cut off.</summary>
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _accepting.Wait();
+        for (int i = 0; i < ConnectionsMax; i++)
+        {
+            _places.Wait();
+        }
+
+        _listener.Dispose();
+        _collector.Dispose();
+        _places.Dispose();
+        _stop.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            bool placed = false;
+            try
+            {
+                await _places.WaitAsync(_stop.Token);
+                placed = true;
+                Socket client = await _listener.AcceptAsync(_stop.Token);
+                placed = false;
+                _ = Task.Run(() => ServeAsync(client));
+            }
+            catch (OperationCanceledException)
+            {
+            }
+            catch (SocketException)
+            {
+                // Descriptors have run out, or the client was gone again: the next one may fare better, but not in a tight loop.
+                await Task.Delay(100, CancellationToken.None);
+            }
+            finally
+            {
+                if (placed)
+                {
+                    _places.Release();
+                }
+            }
+        }
+    }
+
+    private async Task ServeAsync(Socket client)
+    {
+        try
+        {
+            using (client)
+            using (var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token))
+            {
+                limit.CancelAfter(RequestTimeMax);
+                await AnswerAsync(client, limit.Token);
+            }
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException)
+        {
+            // The client went away or was too slow: nobody is left to answer.
+        }
+        finally
+        {
+            _places.Release();
+        }
+    }
+
+    private async Task AnswerAsync(Socket client, CancellationToken cancel)
+    {
+        byte[] head = new byte[HttpHead.BytesMax];
+        int length = 0, end = -1;
+        while (end < 0 && length < head.Length)
+        {
+            int read = await client.ReceiveAsync(head.AsMemory(length), cancel);
+            if (read == 0)
+            {
+                break;
+            }
+
+            length += read;
+            end = HttpHead.FindEnd(head.AsSpan(0, length));
+        }
+
+        if (length == 0)
+        {
+            return;
+        }
+
+        byte[] answer = end < 0 && length == head.Length
+            ? Plain("431 Request Header Fields Too Large", "the request head exceeds 8 KiB")
+            : Respond(head.AsSpan(0, Math.Max(end, 0)));
+        for (int sent = 0; sent < answer.Length;)
+        {
+            sent += await client.SendAsync(answer.AsMemory(sent), cancel);
+        }
+
+        // Closing with unread input makes the kernel send a reset, which may take the answer with it.
+        client.Shutdown(SocketShutdown.Send);
+        while (await client.ReceiveAsync(head, cancel) > 0)
+        {
+        }
+    }
+
+    private byte[] Respond(ReadOnlySpan<byte> head)
+    {
+        if (!HttpHead.TryParse(head, out HttpHead request))
+        {
+            return Plain("400 Bad Request", "not an HTTP/1.1 request");
+        }
+
+        if (request.Method is not ("GET" or "HEAD"))
+        {
+            return Plain("405 Method Not Allowed", "only GET", "Allow: GET, HEAD\r\n");
+        }
+
+        if (request.Path != "/metrics")
+        {
+            return Plain("404 Not Found", "the metrics are at /metrics", withBody: request.Method == "GET");
+        }
+
+        try
+        {
+            return Build("200 OK", PrometheusTextWriter.ContentType, _collector.Collect(), "", request.Method == "GET");
+        }
+#pragma warning disable CA1031 // An observer's failure is the scraper's to see; it must not end the program.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            return Plain("500 Internal Server Error", $"an instrument failed: {e.Message}");
+        }
+    }
+
+    private static byte[] Plain(string status, string text, string header = "", bool withBody = true) =>
+        Build(status, "text/plain; charset=utf-8", $"{text}\n", header, withBody);
+
+    private static byte[] Build(string status, string contentType, string body, string header, bool withBody) =>
+        Encoding.UTF8.GetBytes($"HTTP/1.1 {status}\r\nContent-Type: {contentType}\r\n"
+            + $"Content-Length: {Encoding.UTF8.GetByteCount(body)}\r\n{header}Connection: close\r\n\r\n{(withBody ? body : "")}");
+}

@@ -1,0 +1,107 @@
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+
+namespace Hecatonchire.Handover;
+
+/// <summary>
+/// The pager's end of the ring (native/app/handover.h): commands to the evictor thread, completions from it. The memory is
+/// shared with the program, so nothing read from it is trusted: cookies come from a list kept here, and a
+/// completion that does not match it makes the ring <see cref="IsBroken"/>.
+/// </summary>
+internal sealed unsafe class CommandRing : IDisposable
+{
+    private const int Entries = HandoverAbi.RingEntries;
+
+    private readonly byte* _memory;
+    private readonly RingHeader* _header;
+    private readonly int _commandsEvent;
+    private readonly ulong[] _cookies = new ulong[Entries];
+    private readonly uint[] _pages = new uint[Entries];
+    private uint _posted;
+    private uint _published;
+    private uint _answered;
+
+    public CommandRing(int memoryDescriptor, int commandsEvent)
+    {
+        _memory = NativeMemoryMap.Share(memoryDescriptor, RingHeader.Size);
+        _header = (RingHeader*)_memory;
+        _commandsEvent = commandsEvent;
+    }
+
+    public bool IsBroken { get; private set; }
+
+    public int FreeCommands => Entries - (int)(_posted - _answered);
+
+    public void Post(uint operation, int pages, ulong source, ulong target, ulong cookie)
+    {
+        uint slot = _posted % Entries;
+        _cookies[slot] = cookie;
+        _pages[slot] = (uint)pages;
+        ((EvictorCommand*)(_memory + RingHeader.CommandsOffset))[slot] = new EvictorCommand
+        {
+            Operation = operation, Pages = (uint)pages, Source = source, Target = target, Cookie = cookie,
+        };
+        _posted++;
+    }
+
+    public void Submit()
+    {
+        if (_posted == _published)
+        {
+            return;
+        }
+
+        Volatile.Write(ref _header->CommandsHead, _posted);
+        _published = _posted;
+        // The evictor sets its word, then looks at the queue again; this order must be the other way round, and strict.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _header->EvictorSleeping) != 0 && Interlocked.Exchange(ref _header->EvictorSleeping, 0) != 0)
+        {
+            ulong one = 1;
+            _ = Libc.Write(_commandsEvent, &one, sizeof(ulong));
+        }
+    }
+
+    public int Poll(Span<EvictorCompletion> completions)
+    {
+        uint head = Volatile.Read(ref _header->CompletionsHead);
+        int count = 0;
+        while (_answered != head && count < completions.Length)
+        {
+            uint slot = _answered % Entries;
+            EvictorCompletion completion = ((EvictorCompletion*)(_memory + RingHeader.CompletionsOffset))[slot];
+            if (_answered == _published || completion.Cookie != _cookies[slot] || completion.Pages > _pages[slot])
+            {
+                IsBroken = true;
+                return count;
+            }
+
+            completions[count++] = completion;
+            _answered++;
+        }
+
+        if (count > 0)
+        {
+            Volatile.Write(ref _header->CompletionsTail, _answered);
+        }
+
+        return count;
+    }
+
+    /// <summary>Announces that the pager is about to sleep. False when a completion is already there.</summary>
+    public bool TrySleep()
+    {
+        Interlocked.Exchange(ref _header->PagerSleeping, 1);
+        if (Volatile.Read(ref _header->CompletionsHead) == _answered)
+        {
+            return true;
+        }
+
+        WakeUp();
+        return false;
+    }
+
+    public void WakeUp() => Volatile.Write(ref _header->PagerSleeping, 0);
+
+    public void Dispose() => _ = Libc.Unmap(_memory, RingHeader.Size);
+}

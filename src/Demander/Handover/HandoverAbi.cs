@@ -1,0 +1,79 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Hecatonchire.Handover;
+
+/// <summary>native/app/handover.h; a layout test and its static assertions keep the two the same.</summary>
+internal static class HandoverAbi
+{
+    public const uint Magic = 0x41434548;
+    public const ushort Version = 1;
+    public const int RingEntries = 512;
+    public const int StagingPages = 4096;
+
+    public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6;
+
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4;
+
+    public const uint Take = 1, Recycle = 2, Drop = 3;
+}
+
+[InlineArray(16)]
+internal struct HandoverPayload
+{
+    private ulong _first;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct HandoverMessage
+{
+    public uint Magic;
+    public ushort Version;
+    public ushort Kind;
+    public uint Sequence;
+    public int Status;
+    public ulong Address;
+    public ulong Bytes;
+    public ulong Value0;
+    public ulong Value1;
+    public ulong Value2;
+    public ulong Value3;
+    public HandoverPayload Payload;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct EvictorCommand
+{
+    public uint Operation;
+    public uint Pages;
+    public ulong Source;
+    public ulong Target;
+    public ulong Cookie;
+}
+
+/// <summary>struct heca_ring up to its entries: each index on a cache line of its own.</summary>
+[StructLayout(LayoutKind.Explicit, Size = CommandsOffset)]
+internal struct RingHeader
+{
+    public const int CommandsOffset = 384;
+    public const int CompletionsOffset = CommandsOffset + (32 * HandoverAbi.RingEntries);
+    public const int Size = CompletionsOffset + (16 * HandoverAbi.RingEntries);
+
+    [FieldOffset(0)]
+    public uint CommandsHead;
+
+    [FieldOffset(64)]
+    public uint CommandsTail;
+
+    [FieldOffset(128)]
+    public uint EvictorSleeping;
+
+    [FieldOffset(192)]
+    public uint CompletionsHead;
+
+    [FieldOffset(256)]
+    public uint CompletionsTail;
+
+    [FieldOffset(320)]
+    public uint PagerSleeping;
+}

@@ -1,0 +1,88 @@
+using System.Runtime.InteropServices;
+
+namespace Hecatonchire.Install;
+
+/// <summary>One fault of the program, as userfaultfd tells it.</summary>
+internal readonly struct FaultEvent(ulong address, FaultKind kind, int thread)
+{
+    /// <summary>The faulting address, aligned down to its page.</summary>
+    public readonly ulong Address = address;
+
+    public readonly FaultKind Kind = kind;
+
+    /// <summary>The faulting thread's id; 0 when the kernel does not say.</summary>
+    public readonly int Thread = thread;
+}
+
+internal enum FaultKind : byte
+{
+    Read,
+    Write,
+
+    /// <summary>A write to a page that is there but write-protected.</summary>
+    WriteProtected,
+}
+
+/// <summary>The evictor's answer to one command, in the order of the commands.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct EvictorCompletion
+{
+    public ulong Cookie;
+
+    /// <summary>0 or -errno of what stopped it.</summary>
+    public int Status;
+
+    /// <summary>The leading pages that were done.</summary>
+    public uint Pages;
+}
+
+/// <summary>
+/// The program's memory as the pager sees it: faults come out of it, pages go into it, and the evictor thread inside
+/// the program takes pages out of it. The kernel's implementation is <see cref="KernelProgramMemory"/>; the simulation has
+/// one that models the kernel's rules. No call blocks, allocates or throws. Results are 0 or an errno.
+/// </summary>
+internal unsafe interface IProgramMemory
+{
+    /// <summary>Takes waiting faults. Returns how many; -errno when the descriptor is unusable.</summary>
+    int ReadFaults(Span<FaultEvent> faults);
+
+    /// <summary>
+    /// UFFDIO_COPY of <paramref name="pages"/> pages and a wake. <paramref name="copied"/> pages were placed;
+    /// EEXIST: the page after those is there already.
+    /// </summary>
+    int Copy(ulong address, byte* source, int pages, out int copied);
+
+    /// <summary>UFFDIO_ZEROPAGE of one page and a wake. EEXIST: a page is there.</summary>
+    int ZeroPage(ulong address);
+
+    /// <summary>UFFDIO_POISON of one page and a wake: the next touch raises SIGBUS. ENOSYS on kernels before 6.6.</summary>
+    int Poison(ulong address);
+
+    int Wake(ulong address, int pages);
+
+    /// <summary>Lifts a write-protection and wakes.</summary>
+    int Unprotect(ulong address);
+
+    /// <summary>Copies staging pages [index, index + pages) of the program into <paramref name="target"/>.</summary>
+    int ReadStaging(int index, int pages, byte* target);
+
+    /// <summary>How many more commands the evictor can be given.</summary>
+    int FreeCommands { get; }
+
+    /// <summary>True when TAKE copies before it drops, so that for a moment both copies count.</summary>
+    bool TakeCopies { get; }
+
+    /// <summary>Orders pages from <paramref name="address"/> on into staging from <paramref name="stagingIndex"/> on.</summary>
+    void PostTake(ulong address, int pages, int stagingIndex, ulong cookie);
+
+    /// <summary>Orders staging pages back to the kernel.</summary>
+    void PostRecycle(int stagingIndex, int pages, ulong cookie);
+
+    /// <summary>Orders pages of the program dropped.</summary>
+    void PostDrop(ulong address, int pages, ulong cookie);
+
+    /// <summary>Publishes posted commands and wakes the evictor where it sleeps.</summary>
+    void SubmitCommands();
+
+    int PollCompletions(Span<EvictorCompletion> completions);
+}

@@ -1,0 +1,165 @@
+using Hecatonchire.Handover;
+using Hecatonchire.Interop;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Install;
+
+/// <summary>A program's memory through its userfaultfd, its evictor ring and process_vm_readv.</summary>
+internal sealed unsafe class KernelProgramMemory : IProgramMemory
+{
+    /// <summary>EAGAIN from a UFFDIO call means an address-space event is queued; without such events it is rare and brief.</summary>
+    private const int RetriesMax = 1000;
+
+    private const int MessagesMax = 32;
+
+    private readonly int _uffd;
+    private readonly int _process;
+    private readonly ulong _stagingAddress;
+    private readonly CommandRing _ring;
+    private readonly bool _canPoison;
+    private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
+
+    public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, ulong capabilities)
+    {
+        (_uffd, _process, _stagingAddress, _ring) = (uffd, process, stagingAddress, ring);
+        _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
+        TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
+    }
+
+    public bool TakeCopies { get; }
+
+    public int FreeCommands => _ring.FreeCommands;
+
+    public int ReadFaults(Span<FaultEvent> faults)
+    {
+        int most = Math.Min(faults.Length, MessagesMax);
+        nint bytes = Libc.Read(_uffd, _messages, (nuint)(most * sizeof(UffdMessage)));
+        if (bytes < 0)
+        {
+            int errno = Libc.Errno;
+            return errno is Errno.EAGAIN or Errno.EINTR ? 0 : -errno;
+        }
+
+        int count = 0;
+        for (int i = 0; i < (int)bytes / sizeof(UffdMessage); i++)
+        {
+            ref readonly UffdMessage message = ref _messages[i];
+            if (message.Event != UffdAbi.UFFD_EVENT_PAGEFAULT)
+            {
+                continue;
+            }
+
+            FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
+                : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
+            faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
+        }
+
+        return count;
+    }
+
+    public int Copy(ulong address, byte* source, int pages, out int copied)
+    {
+        copied = 0;
+        for (int attempt = 0; attempt < RetriesMax; attempt++)
+        {
+            var argument = new UffdCopy
+            {
+                Destination = address + ((ulong)copied << PageSize.Shift),
+                Source = (ulong)source + ((ulong)copied << PageSize.Shift),
+                Length = (ulong)(pages - copied) << PageSize.Shift,
+            };
+            if (Libc.Ioctl(_uffd, UffdAbi.UFFDIO_COPY, &argument) == 0)
+            {
+                copied = pages;
+                return 0;
+            }
+
+            int errno = Libc.Errno;
+            copied += argument.Copied > 0 ? (int)(argument.Copied >> PageSize.Shift) : 0;
+            if (copied == pages)
+            {
+                return 0;
+            }
+
+            // A partial copy ends with EAGAIN whatever stopped it; the next call says what did.
+            if (errno != Errno.EAGAIN)
+            {
+                return errno;
+            }
+        }
+
+        return Errno.EAGAIN;
+    }
+
+    public int ZeroPage(ulong address)
+    {
+        var argument = new UffdRangeMode { Start = address, Length = PageSize.Bytes };
+        return Retry(UffdAbi.UFFDIO_ZEROPAGE, &argument);
+    }
+
+    public int Poison(ulong address)
+    {
+        if (!_canPoison)
+        {
+            return Errno.ENOSYS;
+        }
+
+        var argument = new UffdRangeMode { Start = address, Length = PageSize.Bytes };
+        return Retry(UffdAbi.UFFDIO_POISON, &argument);
+    }
+
+    public int Wake(ulong address, int pages)
+    {
+        var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
+        return Retry(UffdAbi.UFFDIO_WAKE, &argument);
+    }
+
+    public int Unprotect(ulong address)
+    {
+        var argument = new UffdWriteProtect { Start = address, Length = PageSize.Bytes };
+        int errno = Retry(UffdAbi.UFFDIO_WRITEPROTECT, &argument);
+        return errno == 0 ? 0 : Wake(address, 1);
+    }
+
+    public int ReadStaging(int index, int pages, byte* target)
+    {
+        nuint length = (nuint)pages << PageSize.Shift;
+        var local = new IoVector(target, length);
+        var remote = new IoVector((void*)(_stagingAddress + ((ulong)index << PageSize.Shift)), length);
+        nint got = Libc.ReadProcessMemory(_process, &local, 1, &remote, 1, 0);
+        return got == (nint)length ? 0 : got < 0 ? Libc.Errno : Errno.EFAULT;
+    }
+
+    public void PostTake(ulong address, int pages, int stagingIndex, ulong cookie) =>
+        _ring.Post(HandoverAbi.Take, pages, address, StagingAddress(stagingIndex), cookie);
+
+    public void PostRecycle(int stagingIndex, int pages, ulong cookie) =>
+        _ring.Post(HandoverAbi.Recycle, pages, 0, StagingAddress(stagingIndex), cookie);
+
+    public void PostDrop(ulong address, int pages, ulong cookie) => _ring.Post(HandoverAbi.Drop, pages, address, 0, cookie);
+
+    public void SubmitCommands() => _ring.Submit();
+
+    public int PollCompletions(Span<EvictorCompletion> completions) => _ring.Poll(completions);
+
+    private ulong StagingAddress(int index) => _stagingAddress + ((ulong)index << PageSize.Shift);
+
+    private int Retry(nuint request, void* argument)
+    {
+        for (int attempt = 0; attempt < RetriesMax; attempt++)
+        {
+            if (Libc.Ioctl(_uffd, request, argument) == 0)
+            {
+                return 0;
+            }
+
+            int errno = Libc.Errno;
+            if (errno is not (Errno.EAGAIN or Errno.EINTR))
+            {
+                return errno;
+            }
+        }
+
+        return Errno.EAGAIN;
+    }
+}

@@ -1,0 +1,224 @@
+using System.Runtime.InteropServices;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Hecatonchire.Staging;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>Evictions: pages out of the program into staging, ahead of need, and back to the kernel.</summary>
+internal sealed unsafe partial class PagerCore
+{
+    private const ulong RecycleCookie = 1UL << 32;
+    private const ulong DropCookie = 1UL << 33;
+
+    private readonly PageId[] _victims = new PageId[StagingBlocks.BlockPages];
+
+    /// <summary>Pages per batch: a small budget must not have a large part of itself in staging.</summary>
+    private int BatchPages => (int)Math.Clamp(Allowance / 16, 4, StagingBlocks.BlockPages);
+
+    /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
+    private bool EvictAhead()
+    {
+        if (SponsorLost || Room + _departing >= LowWatermark)
+        {
+            return false;
+        }
+
+        bool progress = false;
+        while (Room + _departing < HighWatermark)
+        {
+            int wanted = (int)Math.Min(BatchPages, HighWatermark - Room - _departing);
+            int count = 0;
+            if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages)
+            {
+                break;
+            }
+
+            while (count < wanted && _queue.TryPop(out PageId victim))
+            {
+                _victims[count++] = victim;
+            }
+
+            if (count == 0)
+            {
+                break;
+            }
+
+            TakeOut(count);
+            progress = true;
+        }
+
+        return progress;
+    }
+
+    /// <summary>Orders the victims collected in <see cref="_victims"/> into a staging block, adjacent pages in one command.</summary>
+    private void TakeOut(int count)
+    {
+        // As plain integers: sorting with a comparer would allocate a delegate each time.
+        MemoryMarshal.Cast<PageId, ulong>(_victims.AsSpan(0, count)).Sort();
+        int block = _staging.Acquire();
+        ref StagingBlock leaving = ref _staging.Block(block);
+        leaving.Pages = count;
+        leaving.Pending = count;
+        int staged = block * StagingBlocks.BlockPages;
+        int runStart = 0;
+        for (int i = 0; i < count; i++)
+        {
+            ref PageEntry entry = ref Entry(_victims[i]);
+            entry.Apply(PageEvent.TakeStart);
+            entry.Index = staged + i;
+            _staging.Page(staged + i) = new StagedPage { Id = _victims[i], Slot = PageEntry.NoSlot, State = StagedState.Taking };
+            bool isRunEnd = i + 1 == count || _victims[i + 1].Order != _victims[i].Order + 1;
+            if (isRunEnd)
+            {
+                int pages = i + 1 - runStart;
+                _program.PostTake(AddressOf(_victims[runStart]), pages, staged + runStart, TakeCookie(block, runStart, pages));
+                leaving.Commands++;
+                runStart = i + 1;
+            }
+        }
+
+        // Where taking means copying, both copies are there until the originals are dropped.
+        _occupied += _program.TakeCopies ? count : 0;
+        _departing += count;
+    }
+
+    private static ulong TakeCookie(int block, int start, int pages) => ((ulong)block << 16) | ((ulong)start << 8) | (uint)pages;
+
+    private bool TakeEvictorCompletions()
+    {
+        int count = _program.PollCompletions(_evictorCompletions);
+        for (int i = 0; i < count; i++)
+        {
+            ref readonly EvictorCompletion completion = ref _evictorCompletions[i];
+            if ((completion.Cookie & DropCookie) != 0)
+            {
+                FinishDrop(in completion);
+            }
+            else if ((completion.Cookie & RecycleCookie) != 0)
+            {
+                FinishRecycle((int)(completion.Cookie & 0xFFFF));
+            }
+            else
+            {
+                FinishTake(in completion);
+            }
+        }
+
+        return count > 0;
+    }
+
+    private void FinishTake(in EvictorCompletion completion)
+    {
+        int block = (int)(completion.Cookie >> 16);
+        int start = (int)(completion.Cookie >> 8) & 0xFF;
+        int asked = (int)(completion.Cookie & 0xFF);
+        int moved = (int)Math.Min(completion.Pages, (uint)asked);
+        ref StagingBlock leaving = ref _staging.Block(block);
+        int staged = (block * StagingBlocks.BlockPages) + start;
+        leaving.Moved += moved;
+        for (int i = 0; i < moved; i++)
+        {
+            Entry(_staging.Page(staged + i).Id).Apply(PageEvent.TakeDone);
+        }
+
+        for (int i = moved; i < asked; i++)
+        {
+            // The first page after the moved ones met the error; the rest were not tried.
+            ReturnUntaken(staged + i, i == moved ? -completion.Status : Errno.EAGAIN);
+            leaving.Pending--;
+        }
+
+        int returned = asked - moved;
+        _departing -= returned;
+        if (_program.TakeCopies)
+        {
+            _occupied -= asked;
+        }
+
+        if (--leaving.Commands == 0)
+        {
+            StageBlock(block);
+        }
+    }
+
+    private void ReturnUntaken(int staged, int errno)
+    {
+        ref StagedPage page = ref _staging.Page(staged);
+        page.State = StagedState.Done;
+        ref PageEntry entry = ref Entry(page.Id);
+        if (errno == Errno.ENOENT)
+        {
+            // The program gave the page up itself (madvise): it reads as zero from now on.
+            ReleaseSlot(ref entry);
+            entry.Apply(PageEvent.TakeHole);
+            _occupied--;
+            _inProgram--;
+        }
+        else
+        {
+            entry.Apply(PageEvent.TakeBusy);
+            _queue.Push(page.Id, ref entry);
+            if (errno == Errno.ESRCH)
+            {
+                NoteProgramError(errno);
+            }
+        }
+
+        if (entry.IsWaiting)
+        {
+            entry.IsWaiting = false;
+            _ = _program.Unprotect(AddressOf(page.Id));
+        }
+    }
+
+    private void FinishRecycle(int block)
+    {
+        int moved = _staging.Block(block).Moved;
+        _occupied -= moved;
+        _departing -= moved;
+        _inProgram -= moved;
+        _staging.Release(block);
+    }
+
+    /// <summary>Sends a block back to the kernel once none of its pages is needed any more.</summary>
+    private void RecycleIfDone(int block)
+    {
+        ref StagingBlock leaving = ref _staging.Block(block);
+        if (leaving.Pending > 0 || leaving.State != BlockState.Writing)
+        {
+            return;
+        }
+
+        Unlist(ref leaving);
+        if (leaving.Moved == 0)
+        {
+            _staging.Release(block);
+            return;
+        }
+
+        leaving.State = BlockState.Recycling;
+        _recycles.Push(block);
+    }
+
+    /// <summary>Posts recycles that waited for a free command.</summary>
+    private void PumpRecycles()
+    {
+        while (_recycles.Count > 0 && _program.FreeCommands > 0)
+        {
+            int block = _recycles.Pop();
+            _program.PostRecycle(block * StagingBlocks.BlockPages, _staging.Block(block).Pages, RecycleCookie | (uint)block);
+        }
+    }
+
+    private void ReleaseSlot(ref PageEntry entry)
+    {
+        if (entry.Slot != PageEntry.NoSlot)
+        {
+            _slots.Release(entry.Slot);
+            entry.Slot = PageEntry.NoSlot;
+        }
+    }
+}

@@ -1,0 +1,296 @@
+using System.Diagnostics;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Staging;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>Faults: what each needs by the state of its page.</summary>
+internal sealed unsafe partial class PagerCore
+{
+    /// <summary>The window of the first fault in a segment the program calls sequential, before a stream is known.</summary>
+    private const int AdvisedWindowPages = 64;
+
+    private bool TakeFaults()
+    {
+        // Every staged page may yet wake a waiter into the parked queue: events beyond that stay with the kernel.
+        if (_parked.Free <= (_staging.Count * StagingBlocks.BlockPages) + FaultBatch)
+        {
+            return false;
+        }
+
+        int count = _program.ReadFaults(_events);
+        if (count <= 0)
+        {
+            NoteProgramError(count < 0 ? -count : 0);
+            return false;
+        }
+
+        long now = Stopwatch.GetTimestamp();
+        for (int i = 0; i < count; i++)
+        {
+            Counters.Faults++;
+            LastFaultThread = _events[i].Thread;
+            ref readonly FaultEvent fault = ref _events[i];
+            Segment? segment = _segments.Find(fault.Address);
+            if (segment is null)
+            {
+                // A range that was freed while the event was queued: its thread gets SIGSEGV when it looks again.
+                _ = _program.Wake(fault.Address, 1);
+                continue;
+            }
+
+            var id = new PageId(segment.Number, (long)((fault.Address - segment.Address) >> PageSize.Shift));
+            HandleFault(id, fault.Kind, fault.Thread, now);
+        }
+
+        _reader.Submit();
+        return true;
+    }
+
+    private void HandleFault(PageId id, FaultKind kind, int thread, long faultedAt)
+    {
+        ref PageEntry entry = ref Entry(id);
+        if (kind == FaultKind.WriteProtected && entry.State != PageState.Taking)
+        {
+            // The take is over: either the page is back, or the next look is a missing fault.
+            _ = _program.Unprotect(AddressOf(id));
+            return;
+        }
+
+        switch (entry.State)
+        {
+            case PageState.Untouched:
+                FillWithZeros(id, ref entry, kind, thread, faultedAt);
+                break;
+            case PageState.Resident:
+                AnswerResident(id);
+                break;
+            case PageState.Fetching:
+                WaitForFetch(id, ref entry, faultedAt);
+                break;
+            case PageState.Held:
+                InstallHeld(id, ref entry, kind, thread, faultedAt);
+                break;
+            case PageState.Taking:
+                entry.IsWaiting = true;
+                _staging.Page(entry.Index).FaultedAt = faultedAt;
+                break;
+            case PageState.Dropping:
+                entry.IsWaiting = true;
+                break;
+            case PageState.Leaving:
+                RecallStaged(id, ref entry, kind, thread, faultedAt);
+                break;
+            case PageState.Remote:
+                FetchOnDemand(id, ref entry, kind, thread, faultedAt);
+                break;
+            case PageState.Lost:
+                Poison(id);
+                break;
+        }
+    }
+
+    /// <summary>Keeps a fault that cannot be answered now. The page is in the queue at most once.</summary>
+    private void Park(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
+    {
+        if (!entry.IsWaiting)
+        {
+            entry.IsWaiting = true;
+            Counters.RoomWaits++;
+            _parked.Push(id, faultedAt, thread, kind == FaultKind.Write);
+        }
+    }
+
+    private bool RetryParked()
+    {
+        bool progress = false;
+        for (int left = _parked.Count; left > 0; left--)
+        {
+            (PageId id, long faultedAt, int thread, bool isWrite) = _parked.Pop();
+            if (_segments[id.Segment] is not { } segment || id.Page >= segment.Pages || !Entry(id).IsWaiting)
+            {
+                continue;
+            }
+
+            ref PageEntry entry = ref Entry(id);
+            if (entry.State is PageState.Fetching or PageState.Taking or PageState.Dropping)
+            {
+                continue;
+            }
+
+            int parked = _parked.Count;
+            entry.IsWaiting = false;
+            HandleFault(id, isWrite ? FaultKind.Write : FaultKind.Read, thread, faultedAt);
+            if (_parked.Count > parked && entry.IsWaiting)
+            {
+                // Parked again: for want of room or a request. The ones behind it want the same.
+                Counters.RoomWaits--;
+                break;
+            }
+
+            progress = true;
+        }
+
+        return progress;
+    }
+
+    /// <summary>
+    /// First touch: no network. A stream of first touches is filled ahead in runs. The kernel's shared zero page serves a
+    /// read; a write needs a page of its own, or the program's write would be charged later, without an event.
+    /// </summary>
+    private void FillWithZeros(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
+    {
+        if (!TryReserve(1))
+        {
+            if (!LoseWithoutRoom(id, ref entry))
+            {
+                Park(id, ref entry, kind, thread, faultedAt);
+            }
+
+            return;
+        }
+
+        Counters.ZeroFills++;
+        if (kind == FaultKind.Read)
+        {
+            int errno = _program.ZeroPage(AddressOf(id));
+            FinishZeroFill(id, 1, errno is 0 or Errno.EEXIST ? 1 : 0, errno is Errno.EEXIST ? 0 : errno);
+        }
+        else
+        {
+            int errno = CopyRun(id, _zeros, 1, out int copied);
+            FinishZeroFill(id, 1, copied, errno);
+        }
+
+        RecordLatency(faultedAt);
+        PrefetchWindow window = AskPolicy(id, thread);
+        if (window.Count > 0)
+        {
+            Prefetch(id.Segment, window);
+        }
+    }
+
+    private PrefetchWindow AskPolicy(PageId id, int thread)
+    {
+        SegmentAdvice advice = _segments[id.Segment].Advice;
+        if (advice == SegmentAdvice.Random)
+        {
+            return PrefetchWindow.None;
+        }
+
+        int windowMax = WindowMax();
+        PrefetchWindow window = _prefetch.OnFault(thread, id, windowMax);
+        return window.Count == 0 && advice == SegmentAdvice.Sequential
+            ? new PrefetchWindow(id.Page + 1, Math.Min(windowMax, AdvisedWindowPages), 1, stream: -1)
+            : window;
+    }
+
+    /// <summary>Fills up to <see cref="ZeroRunPages"/> reserved untouched pages ahead of a stream of first touches.</summary>
+    private void FillRun(PageId first, int pages)
+    {
+        int errno = CopyRun(first, _zeros, pages, out int copied);
+        FinishZeroFill(first, pages, copied, errno);
+    }
+
+    private void FinishZeroFill(PageId first, int reserved, int filled, int errno)
+    {
+        for (int i = 0; i < filled; i++)
+        {
+            var id = new PageId(first.Segment, first.Page + i);
+            ref PageEntry entry = ref Entry(id);
+            entry.Apply(PageEvent.ZeroFill);
+            entry.IsWaiting = false;
+            _queue.Push(id, ref entry);
+        }
+
+        CountInstalled(filled);
+        _occupied -= reserved - filled;
+        NoteProgramError(errno);
+    }
+
+    /// <summary>
+    /// An event for a page that is there: another thread's fault brought it in, or the program dropped it behind our back
+    /// with madvise. The zero page answers the second as the kernel would, and says EEXIST to the first.
+    /// </summary>
+    private void AnswerResident(PageId id)
+    {
+        if (_program.ZeroPage(AddressOf(id)) == Errno.EEXIST)
+        {
+            _ = _program.Wake(AddressOf(id), 1);
+        }
+    }
+
+    /// <summary>A page on its way out is answered from the mirror of staging, whatever its write-back does meanwhile.</summary>
+    private void RecallStaged(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
+    {
+        if (!TryReserve(1))
+        {
+            Park(id, ref entry, kind, thread, faultedAt);
+            return;
+        }
+
+        int staged = entry.Index;
+        int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, out int copied);
+        if (copied != 1 && errno != Errno.EEXIST)
+        {
+            _occupied--;
+            NoteProgramError(errno);
+            return;
+        }
+
+        entry.Apply(PageEvent.Recall);
+        entry.IsWaiting = false;
+        entry.Slot = PageEntry.NoSlot;
+        _queue.Push(id, ref entry);
+        CountInstalled(1);
+        Counters.StagingHits++;
+        RecordLatency(faultedAt);
+        ForgetStaged(staged);
+    }
+
+    /// <summary>Raises SIGBUS in whoever touches a page that is lost.</summary>
+    private void Poison(PageId id)
+    {
+        int errno = _program.Poison(AddressOf(id));
+        if (errno == Errno.EEXIST)
+        {
+            _ = _program.Wake(AddressOf(id), 1);
+        }
+        else if (errno != 0)
+        {
+            MustStopProgram = true;
+        }
+    }
+
+    private void Lose(PageId id, ref PageEntry entry)
+    {
+        if (entry.State == PageState.Remote)
+        {
+            Counters.RemotePages--;
+        }
+
+        entry.Apply(PageEvent.Lose);
+        entry.IsWaiting = false;
+        Counters.PagesLost++;
+        Poison(id);
+    }
+
+    /// <summary>
+    /// Without a sponsor nothing can leave, so a page that finds no room never will: SIGBUS, not a silent hang.
+    /// False while there still is hope.
+    /// </summary>
+    private bool LoseWithoutRoom(PageId id, ref PageEntry entry)
+    {
+        if (!SponsorLost)
+        {
+            return false;
+        }
+
+        Lose(id, ref entry);
+        return true;
+    }
+}

@@ -1,0 +1,413 @@
+using Hecatonchire.Fetch;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Hecatonchire.Placement;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>Fetches: demand reads, prefetch windows, and putting what came into the program.</summary>
+internal sealed unsafe partial class PagerCore
+{
+    private const int WindowPagesMax = 128;
+
+    private int _demandsInFlight;
+
+    private void FetchOnDemand(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
+    {
+        if (SponsorLost)
+        {
+            Lose(id, ref entry);
+            return;
+        }
+
+        if (!TryReserve(1))
+        {
+            Park(id, ref entry, kind, thread, faultedAt);
+            return;
+        }
+
+        int operation = StartFetch(id, 1, isDemand: true);
+        if (operation < 0)
+        {
+            _occupied--;
+            Park(id, ref entry, kind, thread, faultedAt);
+            return;
+        }
+
+        _fetches[operation].FaultedAt = faultedAt;
+        Counters.HardFaults++;
+        PrefetchWindow window = AskPolicy(id, thread);
+        if (window.Count > 0)
+        {
+            Prefetch(id.Segment, window);
+        }
+    }
+
+    /// <summary>
+    /// Posts a READ for pages whose room is reserved and whose slots are adjacent. -1 when no buffer or request is
+    /// free; nothing has changed then.
+    /// </summary>
+    private int StartFetch(PageId first, int pages, bool isDemand)
+    {
+        int index = _fetches.Acquire(pages, isDemand);
+        if (index < 0)
+        {
+            return -1;
+        }
+
+        ref FetchOperation fetch = ref _fetches[index];
+        ulong slab = _slots.Locate(Entry(first).Slot, out uint slot);
+        if (!_reader.TryPostRead((ulong)index, slab, slot, pages, fetch.Buffer))
+        {
+            _fetches.Release(index);
+            return -1;
+        }
+
+        (fetch.First, fetch.Pages, fetch.IsDemand, fetch.HasMarker, fetch.Stream, fetch.FaultedAt) =
+            (first, pages, isDemand, false, -1, 0);
+        for (int i = 0; i < pages; i++)
+        {
+            ref PageEntry entry = ref Entry(new PageId(first.Segment, first.Page + i));
+            entry.Apply(PageEvent.FetchStart);
+            entry.Index = index;
+            entry.IsPrefetched = !isDemand;
+        }
+
+        Counters.PagesIn += pages;
+        _demandsInFlight += isDemand ? 1 : 0;
+        IsDemandInFlight = _demandsInFlight > 0;
+        return index;
+    }
+
+    /// <summary>How wide a window may be: a small budget must not be filled by one stream, nor the watermark used up.</summary>
+    private int WindowMax() => (int)Math.Clamp(Math.Min(Allowance / 8, Room - (LowWatermark / 2)), 0, WindowPagesMax);
+
+    /// <summary>Requests what a window names and is remote, fills what is untouched; stops where the room stops.</summary>
+    private void Prefetch(int segmentNumber, PrefetchWindow window)
+    {
+        Segment segment = _segments[segmentNumber];
+        int issued = 0;
+        bool markerSet = false;
+        int i = 0;
+        while (i < window.Count)
+        {
+            long page = window.First + ((long)i * window.Stride);
+            if (page < 0 || page >= segment.Pages)
+            {
+                break;
+            }
+
+            var id = new PageId(segmentNumber, page);
+            PageState state = segment.Entries[page].State;
+            if (segment.Entries[page].IsWaiting || state is not (PageState.Remote or PageState.Untouched) || (state == PageState.Remote && SponsorLost))
+            {
+                i++;
+                continue;
+            }
+
+            int most = window.Stride == 1 ? window.Count - i : 1;
+            int pages = state == PageState.Remote ? RemoteRun(segment, page, most) : UntouchedRun(segment, page, most);
+            if (Room - pages < LowWatermark / 2 || !TryReserve(pages))
+            {
+                break;
+            }
+
+            if (state == PageState.Untouched)
+            {
+                FillRun(id, pages);
+            }
+            else if (!StartPrefetch(id, pages, window.Stream, ref markerSet))
+            {
+                _occupied -= pages;
+                break;
+            }
+            else
+            {
+                issued += pages;
+            }
+
+            i += pages;
+        }
+
+        Counters.PagesPrefetched += issued;
+        if (window.Stream >= 0)
+        {
+            _prefetch.Issued(window.Stream, issued);
+        }
+    }
+
+    private bool StartPrefetch(PageId first, int pages, int stream, ref bool markerSet)
+    {
+        int operation = StartFetch(first, pages, isDemand: false);
+        if (operation < 0)
+        {
+            return false;
+        }
+
+        ref FetchOperation fetch = ref _fetches[operation];
+        fetch.Stream = stream;
+        fetch.HasMarker = stream >= 0 && !markerSet;
+        markerSet = true;
+        return true;
+    }
+
+    /// <summary>The pages from <paramref name="page"/> on that are remote in adjacent slots of one slab.</summary>
+    private static int RemoteRun(Segment segment, long page, int most)
+    {
+        most = (int)Math.Min(Math.Min(most, FetchOperations.RunPages), segment.Pages - page);
+        long slot = segment.Entries[page].Slot;
+        int run = 1;
+        while (run < most && segment.Entries[page + run].State == PageState.Remote && !segment.Entries[page + run].IsWaiting
+            && segment.Entries[page + run].Slot == slot + run
+            && (slot + run) >> SlotMap.SlotBits == slot >> SlotMap.SlotBits)
+        {
+            run++;
+        }
+
+        return run;
+    }
+
+    private static int UntouchedRun(Segment segment, long page, int most)
+    {
+        most = (int)Math.Min(Math.Min(most, ZeroRunPages), segment.Pages - page);
+        int run = 1;
+        while (run < most && segment.Entries[page + run].State == PageState.Untouched && !segment.Entries[page + run].IsWaiting)
+        {
+            run++;
+        }
+
+        return run;
+    }
+
+    /// <summary>A fault on a page in flight: its completion will wake the thread, and the stream learns that it is used.</summary>
+    private void WaitForFetch(PageId id, ref PageEntry entry, long faultedAt)
+    {
+        ref FetchOperation fetch = ref _fetches[entry.Index];
+        entry.IsWaiting = true;
+        if (fetch.FaultedAt == 0)
+        {
+            fetch.FaultedAt = faultedAt;
+        }
+
+        if (fetch.Stream >= 0)
+        {
+            int stream = fetch.Stream;
+            fetch.Stream = -1;
+            fetch.HasMarker = false;
+            FollowStream(id, stream);
+        }
+    }
+
+    private void FollowStream(PageId id, int stream)
+    {
+        PrefetchWindow window = _prefetch.OnHit(stream, id, WindowMax());
+        if (window.Count > 0)
+        {
+            Prefetch(id.Segment, window);
+        }
+    }
+
+    private void InstallHeld(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
+    {
+        if (!TryReserve(1))
+        {
+            Park(id, ref entry, kind, thread, faultedAt);
+            return;
+        }
+
+        int held = entry.Index;
+        int stream = _held.Stream(held);
+        int errno = CopyRun(id, _held.Buffer(held), 1, out int copied);
+        if (copied == 0)
+        {
+            _occupied--;
+            NoteProgramError(errno);
+            return;
+        }
+
+        Segment segment = _segments[id.Segment];
+        segment.Hashes[id.Page] = _hash.Compute(_held.Buffer(held));
+        _held.Free(held);
+        entry.Apply(PageEvent.HeldInstall);
+        entry.IsWaiting = false;
+        Counters.RemotePages--;
+        _queue.Push(id, ref entry);
+        CountInstalled(1);
+        RecordLatency(faultedAt);
+        FollowStream(id, stream);
+    }
+
+    private bool TakeFetched()
+    {
+        if (_fetches.InFlight == 0 && !CheckConnections)
+        {
+            return false;
+        }
+
+        int count = _reader.Poll(_completions);
+        for (int i = 0; i < count; i++)
+        {
+            int index = (int)_completions[i].Cookie;
+            ref FetchOperation fetch = ref _fetches[index];
+            _demandsInFlight -= fetch.IsDemand ? 1 : 0;
+            if (_completions[i].Status == DataStatus.Done)
+            {
+                Install(ref fetch);
+            }
+            else
+            {
+                SponsorLost = true;
+                LoseFetched(ref fetch);
+            }
+
+            _fetches.Release(index);
+        }
+
+        IsDemandInFlight = _demandsInFlight > 0;
+        return count > 0;
+    }
+
+    /// <summary>Puts a run into the program: a page that a thread waits for first and alone, the rest in one call.</summary>
+    private void Install(ref FetchOperation fetch)
+    {
+        Segment segment = _segments[fetch.First.Segment];
+        long page = fetch.First.Page;
+        int start = 0;
+        if (fetch.HasMarker && !segment.Entries[page].IsWaiting)
+        {
+            Hold(fetch.First, fetch.Stream, fetch.Buffer);
+            start = 1;
+        }
+
+        if (fetch.FaultedAt != 0)
+        {
+            for (int i = start; i < fetch.Pages; i++)
+            {
+                if (segment.Entries[page + i].IsWaiting)
+                {
+                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift));
+                }
+            }
+
+            RecordLatency(fetch.FaultedAt);
+        }
+
+        int at = start;
+        while (at < fetch.Pages)
+        {
+            if (segment.Entries[page + at].State != PageState.Fetching)
+            {
+                at++;
+                continue;
+            }
+
+            int run = 1;
+            while (at + run < fetch.Pages && segment.Entries[page + at + run].State == PageState.Fetching)
+            {
+                run++;
+            }
+
+            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift));
+            at += run;
+        }
+    }
+
+    private void InstallRun(Segment segment, long page, int pages, byte* data)
+    {
+        var first = new PageId(segment.Number, page);
+        int errno = CopyRun(first, data, pages, out int copied);
+        for (int i = 0; i < copied; i++)
+        {
+            ref PageEntry entry = ref segment.Entries[page + i];
+            entry.Apply(PageEvent.FetchDone);
+            entry.IsWaiting = false;
+            segment.Hashes[page + i] = _hash.Compute(data + ((nint)i << PageSize.Shift));
+            _queue.Push(new PageId(segment.Number, page + i), ref entry);
+        }
+
+        for (int i = copied; i < pages; i++)
+        {
+            // Only a program that is gone refuses a page; the entry must still not point at an operation that ends now.
+            segment.Entries[page + i].Apply(PageEvent.FetchAborted);
+            segment.Entries[page + i].IsWaiting = false;
+        }
+
+        Counters.RemotePages -= copied;
+        _occupied -= pages - copied;
+        CountInstalled(copied);
+        NoteProgramError(errno);
+    }
+
+    /// <summary>
+    /// UFFDIO_COPY until all pages are there. A page that exists already is passed over: only the program itself could
+    /// have put it there, and what it has is newer. Returns 0 or the errno that stopped it.
+    /// </summary>
+    private int CopyRun(PageId first, byte* data, int pages, out int copied)
+    {
+        copied = 0;
+        ulong address = AddressOf(first);
+        while (copied < pages)
+        {
+            int errno = _program.Copy(address + ((ulong)copied << PageSize.Shift), data + ((nint)copied << PageSize.Shift),
+                pages - copied, out int done);
+            copied += done;
+            if (errno == Errno.EEXIST)
+            {
+                _ = _program.Wake(address + ((ulong)copied << PageSize.Shift), 1);
+                copied++;
+            }
+            else if (errno != 0)
+            {
+                return errno;
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>Keeps a marker page outside the program until it is touched; its room goes back.</summary>
+    private void Hold(PageId id, int stream, byte* data)
+    {
+        ReleaseHeld();
+        ref PageEntry entry = ref Entry(id);
+        entry.Apply(PageEvent.FetchHeld);
+        entry.Index = _held.Hold(id, stream, data);
+        _occupied--;
+    }
+
+    /// <summary>Empties the oldest held place; the page is remote again, as it was all along.</summary>
+    private void ReleaseHeld()
+    {
+        int oldest = _held.Oldest(out PageId occupant);
+        if (!occupant.IsNone)
+        {
+            Entry(occupant).Apply(PageEvent.HeldRelease);
+            _held.Free(oldest);
+        }
+    }
+
+    private void LoseFetched(ref FetchOperation fetch)
+    {
+        Segment segment = _segments[fetch.First.Segment];
+        for (int i = 0; i < fetch.Pages; i++)
+        {
+            var id = new PageId(segment.Number, fetch.First.Page + i);
+            ref PageEntry entry = ref Entry(id);
+            bool isTouched = fetch.IsDemand || entry.IsWaiting;
+            entry.Apply(isTouched ? PageEvent.FetchLost : PageEvent.FetchAborted);
+            entry.IsWaiting = false;
+            if (isTouched)
+            {
+                Counters.RemotePages--;
+                Counters.PagesLost++;
+                Poison(id);
+            }
+        }
+
+        _occupied -= fetch.Pages;
+    }
+}

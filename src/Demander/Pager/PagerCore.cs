@@ -1,0 +1,206 @@
+using System.Diagnostics;
+using Hecatonchire.Eviction;
+using Hecatonchire.Faults;
+using Hecatonchire.Fetch;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pages;
+using Hecatonchire.Placement;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Staging;
+using Hecatonchire.Transport;
+using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// The pager of one program: a run-to-completion machine that one thread drives with <see cref="RunOnce"/>. It knows
+/// pages, slots and requests, but neither the kernel nor sockets: those are behind <see cref="IProgramMemory"/> and
+/// <see cref="IDataConnection"/>, so that the simulation runs this very code. Nothing it does in RunOnce allocates, blocks,
+/// throws or logs. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
+/// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for).
+/// </summary>
+internal sealed unsafe partial class PagerCore : IDisposable
+{
+    /// <summary>Fault events taken at a time: more would only delay the answers to the first ones.</summary>
+    private const int FaultBatch = 32;
+
+    /// <summary>Below this allowance a program could not hold the pages of one instruction of each of its threads.</summary>
+    private const long AllowancePagesMin = 64;
+
+    private const int ZeroRunPages = 64;
+
+    private readonly IProgramMemory _program;
+    private readonly IDataConnection _reader;
+    private readonly IDataConnection _writer;
+    private readonly IPrefetchPolicy _prefetch;
+    private readonly LocalBudget _local;
+    private readonly PageHash _hash;
+    private readonly SegmentTable _segments = new();
+    private readonly SlotMap _slots = new();
+    private readonly FifoQueue _queue;
+    private readonly FetchOperations _fetches = new();
+    private readonly HeldPages _held = new();
+    private readonly StagingBlocks _staging;
+    private readonly ParkedFaults _parked = new();
+    private readonly byte* _zeros = NativeMemoryMap.Populate(ZeroRunPages << PageSize.Shift);
+    private readonly FaultEvent[] _events = new FaultEvent[FaultBatch];
+    private readonly DataCompletion[] _completions = new DataCompletion[64];
+    private readonly EvictorCompletion[] _evictorCompletions = new EvictorCompletion[64];
+
+    private long _budgetPages;
+    private long _pressurePages = long.MaxValue;
+
+    /// <summary>Pages that count against the budget: in the program, in its staging area, or reserved for an install.</summary>
+    private long _occupied;
+
+    /// <summary>Of these, pages of blocks that are on their way out.</summary>
+    private long _departing;
+
+    /// <summary>Pages really in the program now: resident and staged.</summary>
+    private long _inProgram;
+    private bool _programGone;
+
+    public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
+        LocalBudget local, int stagingPages, PageHash hash)
+    {
+        (_program, _reader, _writer, _prefetch, _local, _hash) = (program, reader, writer, prefetch, local, hash);
+        _staging = new StagingBlocks(stagingPages);
+        _recycles = new BlockStack(_staging.Count);
+        _queue = new FifoQueue(_segments);
+        _budgetPages = local.Resolve(0) >> PageSize.Shift;
+        _queue.EnsureCapacity(_budgetPages);
+    }
+
+    /// <summary>Fault latencies, event read to page installed, nanoseconds.</summary>
+    public LatencyHistogram Latencies { get; } = new();
+
+    public PagerCounters Counters { get; } = new();
+
+    /// <summary>Set after a sleep: look at both connections even where nothing is in flight, to notice their end.</summary>
+    public bool CheckConnections { get; set; }
+
+    /// <summary>The thread of the newest fault; 0 when the kernel does not say.</summary>
+    public int LastFaultThread { get; private set; }
+
+    /// <summary>True once the program's address space is gone: nothing more can be done for it.</summary>
+    public bool ProgramGone => _programGone;
+
+    /// <summary>True once a connection to the sponsor has ended.</summary>
+    public bool SponsorLost { get; private set; }
+
+    /// <summary>True when a page is lost and the kernel cannot poison it: the program must be stopped.</summary>
+    public bool MustStopProgram { get; private set; }
+
+    /// <summary>True while an answer is expected within microseconds: the thread should spin rather than sleep.</summary>
+    public bool IsDemandInFlight { get; private set; }
+
+    /// <summary>True while anything at all is in flight.</summary>
+    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null;
+
+    public long BudgetPages => _budgetPages;
+
+    public SegmentTable Segments => _segments;
+
+    public SlotMap Slots => _slots;
+
+    /// <summary>Pages that count as resident, in bytes, for the pressure monitor.</summary>
+    public long InProgramBytes => _inProgram << PageSize.Shift;
+
+    /// <summary>What the memory cgroup leaves for resident pages; the smaller of this and the budget holds.</summary>
+    public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
+
+    private long Allowance => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
+
+    private long Room => Allowance - _occupied;
+
+    /// <summary>Free pages are kept above this, so that a fault does not wait for a write-back.</summary>
+    private long LowWatermark => Math.Clamp(Allowance / 64, 8, 2048);
+
+    private long HighWatermark => LowWatermark * 2;
+
+    /// <summary>One round: everything that can be done now, the demand faults first. False when there was nothing to do.</summary>
+    public bool RunOnce()
+    {
+        bool progress = TakeFaults();
+        progress |= TakeFetched();
+        progress |= TakeEvictorCompletions();
+        progress |= TakeWritten();
+        progress |= StepRequest();
+        progress |= RetryParked();
+        progress |= EvictAhead();
+        PumpWrites();
+        if (_reader.IsBroken || _writer.IsBroken)
+        {
+            SponsorLost = true;
+        }
+
+        _program.SubmitCommands();
+        _reader.Submit();
+        _writer.Submit();
+        Counters.Publish(_inProgram, _departing, _segments.TotalPages, Allowance, _prefetch);
+        return progress;
+    }
+
+    public void Dispose()
+    {
+        _segments.Dispose();
+        _slots.Dispose();
+        _queue.Dispose();
+        _fetches.Dispose();
+        _held.Dispose();
+        _staging.Dispose();
+        _ = Libc.Unmap(_zeros, ZeroRunPages << PageSize.Shift);
+    }
+
+    private void UpdateBudget()
+    {
+        _budgetPages = _local.Resolve(_segments.TotalPages << PageSize.Shift) >> PageSize.Shift;
+        _queue.EnsureCapacity(Math.Min(_budgetPages, _segments.TotalPages));
+    }
+
+    private bool TryReserve(long pages)
+    {
+        if (_occupied + pages > Allowance)
+        {
+            return false;
+        }
+
+        _occupied += pages;
+        return true;
+    }
+
+    private ref PageEntry Entry(PageId id) => ref _segments[id.Segment].Entries[id.Page];
+
+    private ulong AddressOf(PageId id) => _segments[id.Segment].Address + ((ulong)id.Page << PageSize.Shift);
+
+    /// <summary>Counts pages that came into the program.</summary>
+    private void CountInstalled(int pages)
+    {
+        _inProgram += pages;
+        if (_inProgram > Counters.ResidentPeakPages)
+        {
+            Counters.ResidentPeakPages = _inProgram;
+        }
+    }
+
+    private void RecordLatency(long faultedAt)
+    {
+        if (faultedAt != 0)
+        {
+            Latencies.Record(Stopwatch.GetTimestamp() - faultedAt);
+        }
+    }
+
+    private void NoteProgramError(int errno)
+    {
+        // ESRCH: the process has ended. Anything else that is not handled where it arises is as final for its memory.
+        if (errno != 0)
+        {
+            _programGone = true;
+            Counters.LastProgramErrno = errno;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using Hecatonchire.Prefetch;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>The pager thread's counters: plain fields with one writer, read by anyone at any time.</summary>
+internal sealed class PagerCounters
+{
+    public long Faults;
+    public long HardFaults;
+    public long ZeroFills;
+    public long PagesIn;
+    public long PagesOut;
+    public long PagesDropped;
+    public long PagesPrefetched;
+    public long PagesLost;
+    public long StagingHits;
+    public long RoomWaits;
+    public long ResidentPeakPages;
+    public long InProgramPages;
+    public long DepartingPages;
+    public long RemotePages;
+    public long SegmentPages;
+    public long AllowancePages;
+    public long PrefetchUsed;
+    public long PrefetchWasted;
+    public int LastProgramErrno;
+
+    public void Publish(long inProgram, long departing, long segmentPages, long allowance, IPrefetchPolicy prefetch)
+    {
+        InProgramPages = inProgram;
+        DepartingPages = departing;
+        SegmentPages = segmentPages;
+        AllowancePages = allowance;
+        PrefetchUsed = prefetch.Used;
+        PrefetchWasted = prefetch.Wasted;
+    }
+}

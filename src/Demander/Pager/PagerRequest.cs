@@ -1,0 +1,66 @@
+using Hecatonchire.Pages;
+
+namespace Hecatonchire.Pager;
+
+internal enum PagerRequestKind
+{
+    AddSlab,
+
+    /// <summary>Takes one slab out that holds no page and is not needed for a slot per page; ENOENT when there is none.</summary>
+    RemoveIdleSlab,
+    Allocate,
+    Free,
+    Resize,
+    Advise,
+}
+
+/// <summary>
+/// Something the program asked for, carried out by the pager thread between faults and in steps. One at a time; made
+/// and waited for by the handover thread.
+/// </summary>
+internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
+{
+    public PagerRequestKind Kind { get; } = kind;
+
+    public ulong Address { get; init; }
+
+    public long Pages { get; init; }
+
+    /// <summary>enum heca_advice of heca.h.</summary>
+    public int Advice { get; init; }
+
+    public ulong Slab { get; init; }
+
+    public uint Slots { get; init; }
+
+    /// <summary>True in production: the page table lives in a memfd that is handed to the program.</summary>
+    public bool TableInMemoryFile { get; init; }
+
+    /// <summary>0 or -errno.</summary>
+    public int Status { get; set; }
+
+    /// <summary>The segment an Allocate made.</summary>
+    public Segment? Segment { get; set; }
+
+    /// <summary>Set by the pager thread when the request has ended.</summary>
+    public ManualResetEventSlim Done { get; } = new(false);
+
+    public ulong RemovedSlab { get; set; }
+
+    public uint RemovedSlots { get; set; }
+
+    // The pager thread's place in it.
+    public long Cursor { get; set; }
+
+    public long End { get; set; }
+
+    public long WaitCursor { get; set; }
+
+    public void Dispose() => Done.Dispose();
+}
+
+/// <summary>Advice of heca.h.</summary>
+internal static class ProgramAdvice
+{
+    public const int Normal = 0, Random = 1, Sequential = 2, WillNeed = 3, DontNeed = 4, PageOut = 5;
+}

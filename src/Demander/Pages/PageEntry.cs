@@ -1,0 +1,84 @@
+using System.Runtime.CompilerServices;
+
+namespace Hecatonchire.Pages;
+
+/// <summary>
+/// One page's entry, 8 bytes, all zero for an untouched page so that a new table needs no initialisation:
+/// bits 0-39 slot number + 1 (0: none), bits 40-55 an index whose meaning the state gives (staging page, held buffer),
+/// bit 56 waiting, bit 57 queued, bit 58 prefetched, bits 60-63 the state.
+/// </summary>
+internal struct PageEntry
+{
+    private const ulong SlotMask = (1UL << 40) - 1;
+    private const int IndexShift = 40;
+    private const ulong IndexMask = 0xFFFFUL << IndexShift;
+    private const ulong WaitingBit = 1UL << 56;
+    private const ulong QueuedBit = 1UL << 57;
+    private const ulong PrefetchedBit = 1UL << 58;
+    private const int StateShift = 60;
+    private const ulong StateMask = 0xFUL << StateShift;
+
+    /// <summary>The largest slot number an entry can hold: 2^40 - 2, 4 PiB.</summary>
+    public const long SlotMax = (1L << 40) - 2;
+
+    /// <summary>No slot.</summary>
+    public const long NoSlot = -1;
+
+    private ulong _bits;
+
+    public readonly PageState State
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (PageState)(_bits >> StateShift);
+    }
+
+    /// <summary>The page's slot; <see cref="NoSlot"/> when it has none.</summary>
+    public long Slot
+    {
+        readonly get => (long)(_bits & SlotMask) - 1;
+        set => _bits = (_bits & ~SlotMask) | ((ulong)(value + 1) & SlotMask);
+    }
+
+    public int Index
+    {
+        readonly get => (int)((_bits & IndexMask) >> IndexShift);
+        set => _bits = (_bits & ~IndexMask) | ((ulong)(ushort)value << IndexShift);
+    }
+
+    /// <summary>A thread waits for this page and no completion in flight will wake it by itself.</summary>
+    public bool IsWaiting
+    {
+        readonly get => (_bits & WaitingBit) != 0;
+        set => _bits = value ? _bits | WaitingBit : _bits & ~WaitingBit;
+    }
+
+    /// <summary>The eviction queue holds this page.</summary>
+    public bool IsQueued
+    {
+        readonly get => (_bits & QueuedBit) != 0;
+        set => _bits = value ? _bits | QueuedBit : _bits & ~QueuedBit;
+    }
+
+    /// <summary>Fetched ahead of need and not known to be used.</summary>
+    public bool IsPrefetched
+    {
+        readonly get => (_bits & PrefetchedBit) != 0;
+        set => _bits = value ? _bits | PrefetchedBit : _bits & ~PrefetchedBit;
+    }
+
+    /// <summary>Moves to the next state. An event that must not happen here ends the pager: the page table is wrong.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Apply(PageEvent happened)
+    {
+        PageState next = PageTransitions.Next(State, happened);
+        if (next == PageTransitions.Impossible)
+        {
+            PageTableCorrupt(State, happened);
+        }
+
+        _bits = (_bits & ~StateMask) | ((ulong)next << StateShift);
+    }
+
+    private static void PageTableCorrupt(PageState state, PageEvent happened) =>
+        Environment.FailFast($"page table corrupt: {happened} in state {state}");
+}

@@ -1,0 +1,173 @@
+using System.Numerics;
+using Hecatonchire.Interop;
+
+namespace Hecatonchire.Placement;
+
+/// <summary>
+/// The slots of the slabs this session holds: a bitmap a slab, one bit a slot. A slot number is the slab's index here
+/// (upper bits) and the slot in the slab (lower <see cref="SlotBits"/> bits). Next fit with a hint, so that adjacent pages
+/// get adjacent slots and travel in one request. Used by the pager thread only; bitmaps are made when a slab is added.
+/// </summary>
+internal sealed unsafe class SlotMap : IDisposable
+{
+    /// <summary>Bits of a slot in its slab: the largest slab is 1 GiB.</summary>
+    public const int SlotBits = 18;
+
+    /// <summary>Slabs a session can hold: 4 TiB in slabs of 1 GiB.</summary>
+    public const int SlabsMax = 4096;
+
+    private const long SlotInSlabMask = (1L << SlotBits) - 1;
+
+    private readonly Slab[] _slabs = new Slab[SlabsMax];
+    private int _count;
+    private int _current;
+
+    private struct Slab
+    {
+        public ulong Id;
+        public uint Slots;
+        public uint Free;
+        public uint Cursor;
+        public ulong* Used;
+    }
+
+    public long TotalSlots { get; private set; }
+
+    public long FreeSlots { get; private set; }
+
+    public int SlabCount => _count;
+
+    /// <summary>Adds a slab of <paramref name="slots"/> slots (a multiple of 64, at most 2^18). False when the map is full.</summary>
+    public bool Add(ulong id, uint slots)
+    {
+        int index = 0;
+        while (index < _count && _slabs[index].Slots != 0)
+        {
+            index++;
+        }
+
+        if (index == SlabsMax)
+        {
+            return false;
+        }
+
+        _count = Math.Max(_count, index + 1);
+        _slabs[index] = new Slab { Id = id, Slots = slots, Free = slots, Used = (ulong*)NativeMemoryMap.Populate(slots / 8) };
+        TotalSlots += slots;
+        FreeSlots += slots;
+        return true;
+    }
+
+    /// <summary>
+    /// Takes out a slab of which no slot is used, as long as <paramref name="needed"/> slots remain. Its index stays taken, so
+    /// that slot numbers keep their meaning, until a slab is added. False when there is none.
+    /// </summary>
+    public bool TryRemoveIdle(long needed, out ulong id, out uint slots)
+    {
+        (id, slots) = (0, 0);
+        for (int i = 0; i < _count; i++)
+        {
+            ref Slab slab = ref _slabs[i];
+            if (slab.Slots != 0 && slab.Free == slab.Slots && TotalSlots - slab.Slots >= needed)
+            {
+                (id, slots) = (slab.Id, slab.Slots);
+                TotalSlots -= slots;
+                FreeSlots -= slots;
+                _ = Libc.Unmap(slab.Used, slots / 8);
+                slab = default;
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The slab's id and the slot in it, as a request names them.</summary>
+    public ulong Locate(long slot, out uint slotInSlab)
+    {
+        slotInSlab = (uint)(slot & SlotInSlabMask);
+        return _slabs[slot >> SlotBits].Id;
+    }
+
+    /// <summary>
+    /// Takes a free slot: <paramref name="hint"/> if it is one, else the next free one. -1 when every slot is used, which
+    /// a session that reserved a slot per page never sees.
+    /// </summary>
+    public long Allocate(long hint)
+    {
+        if (hint >= 0 && hint >> SlotBits < _count)
+        {
+            ref Slab near = ref _slabs[hint >> SlotBits];
+            uint at = (uint)(hint & SlotInSlabMask);
+            if (at < near.Slots && (near.Used[at >> 6] & (1UL << (int)(at & 63))) == 0)
+            {
+                return Take(ref near, (int)(hint >> SlotBits), at);
+            }
+        }
+
+        for (int tried = 0; tried < _count; tried++)
+        {
+            ref Slab slab = ref _slabs[_current];
+            if (slab.Free > 0)
+            {
+                return Take(ref slab, _current, NextFree(ref slab));
+            }
+
+            _current = (_current + 1) % _count;
+        }
+
+        return -1;
+    }
+
+    public void Release(long slot)
+    {
+        ref Slab slab = ref _slabs[slot >> SlotBits];
+        uint at = (uint)(slot & SlotInSlabMask);
+        ulong bit = 1UL << (int)(at & 63);
+        if ((slab.Used[at >> 6] & bit) == 0)
+        {
+            Environment.FailFast($"slot {slot} released twice");
+        }
+
+        slab.Used[at >> 6] &= ~bit;
+        slab.Free++;
+        FreeSlots++;
+    }
+
+    public void Dispose()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_slabs[i].Slots != 0)
+            {
+                _ = Libc.Unmap(_slabs[i].Used, _slabs[i].Slots / 8);
+            }
+        }
+
+        _count = 0;
+    }
+
+    private long Take(ref Slab slab, int index, uint at)
+    {
+        slab.Used[at >> 6] |= 1UL << (int)(at & 63);
+        slab.Free--;
+        slab.Cursor = at + 1;
+        FreeSlots--;
+        return ((long)index << SlotBits) | at;
+    }
+
+    private static uint NextFree(ref Slab slab)
+    {
+        uint words = slab.Slots >> 6;
+        uint cursor = slab.Cursor >= slab.Slots ? 0 : slab.Cursor;
+        uint word = cursor >> 6;
+        ulong free = ~slab.Used[word] & (ulong.MaxValue << (int)(cursor & 63));
+        while (free == 0)
+        {
+            word = word + 1 == words ? 0 : word + 1;
+            free = ~slab.Used[word];
+        }
+
+        return (word << 6) + (uint)BitOperations.TrailingZeroCount(free);
+    }
+}
