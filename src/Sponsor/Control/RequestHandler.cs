@@ -23,6 +23,7 @@ internal sealed partial class RequestHandler(
     private readonly Dictionary<string, Session> _sessions = [];
     private readonly Guid _instance = Guid.NewGuid();
     private readonly LogBudget _refusalLog = new(time);
+    private volatile bool _isStopping;
     private long _served;
     private long _refused;
 
@@ -34,7 +35,11 @@ internal sealed partial class RequestHandler(
     }
 
     /// <summary>Set: every request is answered `stopping`.</summary>
-    public bool IsStopping { get; set; }
+    public bool IsStopping
+    {
+        get => _isStopping;
+        set => _isStopping = value;
+    }
 
     /// <summary>Requests answered, errors included.</summary>
     public long Served => Interlocked.Read(ref _served);

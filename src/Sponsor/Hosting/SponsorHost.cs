@@ -73,8 +73,6 @@ internal static class SponsorHost
         services.AddSingleton<RequestHandler>();
         services.AddSingleton<ControlServer>();
         services.AddSingleton<SponsorInstruments>();
-
-        // The metrics endpoint (Common/Metrics) is composed here, on options.Metrics, over SponsorInstruments.MeterName.
         services.AddHostedService<SponsorService>();
         return builder.Build();
     }

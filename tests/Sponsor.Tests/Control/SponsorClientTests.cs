@@ -83,6 +83,57 @@ public sealed unsafe class SponsorClientTests
     }
 
     [Fact]
+    public void A_sponsor_that_is_stopping_takes_no_more()
+    {
+        using SponsorUnderTest sponsor = new();
+        using SponsorClient client = sponsor.Connect();
+        sponsor.Requests.IsStopping = true;
+        SponsorException failure = Assert.Throws<SponsorException>(() => client.AllocateSlab(64 * MiB));
+        Assert.Equal(SponsorErrorCode.Stopping, failure.Code);
+        Assert.Equal(0, sponsor.Store.LentBytes);
+    }
+
+    [Fact]
+    public void An_allocation_that_is_answered_too_late_is_given_back()
+    {
+        using SponsorUnderTest sponsor = new();
+        using SponsorClient holder = sponsor.Connect();
+        using SponsorClient late = sponsor.Connect(options: new SponsorClientOptions { RequestTimeout = TimeSpan.FromSeconds(2) });
+        SlabEntry slab = holder.AllocateSlab(64 * MiB);
+
+        // The serving thread is kept busy, so the control thread waits for it with the memory of the freed slab.
+        using ManualResetEventSlim busy = new();
+        using ManualResetEventSlim release = new();
+        Thread keeping = new(() => sponsor.Data.RunBetweenRequests(() =>
+        {
+            busy.Set();
+            release.Wait();
+        }));
+        keeping.Start();
+        busy.Wait();
+        Thread freeing = new(() => holder.FreeSlab(slab.Slab));
+        freeing.Start();
+        long served = sponsor.Requests.Served;
+        try
+        {
+            Eventually.True(() => !sponsor.Store.LentByDemander().Any(lent => lent.LentBytes > 0), "the slab being freed");
+            SponsorException failure = Assert.Throws<SponsorException>(() => late.AllocateSlab(128 * MiB));
+            Assert.Equal(SponsorErrorCode.Unreachable, failure.Code);
+        }
+        finally
+        {
+            release.Set();
+            keeping.Join();
+            freeing.Join();
+        }
+
+        Assert.True(late.Stats().OfferedBytes > 0);
+        Eventually.True(() => sponsor.Store.LentBytes == 0, "giving back");
+        Assert.Contains(late.Demander, sponsor.Store.LentByDemander().Select(lent => lent.Id));
+        Assert.True(sponsor.Requests.Served > served + 2);
+    }
+
+    [Fact]
     public void Many_threads_may_ask_at_once()
     {
         using SponsorUnderTest sponsor = new();

@@ -37,6 +37,9 @@ internal sealed class SponsorProcess : IDisposable
 
     public int DataPort { get; private set; }
 
+    /// <summary>0 without --metrics.</summary>
+    public int MetricsPort { get; private set; }
+
     public string PublicKey { get; private set; } = "";
 
     /// <summary>What was written to standard error, whole; waits for the end of the process.</summary>
@@ -61,6 +64,7 @@ internal sealed class SponsorProcess : IDisposable
         using JsonDocument announcement = JsonDocument.Parse(line);
         ControlPort = announcement.RootElement.GetProperty("control_port").GetInt32();
         DataPort = announcement.RootElement.GetProperty("data_port").GetInt32();
+        MetricsPort = announcement.RootElement.TryGetProperty("metrics_port", out JsonElement port) ? port.GetInt32() : 0;
         PublicKey = announcement.RootElement.GetProperty("public_key").GetString()!;
     }
 

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Hecatonchire.Control;
 using Hecatonchire.Interop;
+using Hecatonchire.Tests.Metrics;
 using Xunit;
 
 namespace Hecatonchire.Tests.Processes;
@@ -139,6 +140,25 @@ public sealed class SponsorProcessTests : IDisposable
         Assert.Matches(new Regex("^memory = 1GiB +# command line$", RegexOptions.Multiline), output);
         Assert.Matches(new Regex("^gone_after = 7 +# HECA_SPONSOR_GONE_AFTER$", RegexOptions.Multiline), output);
         Assert.False(Directory.Exists(Keys));
+    }
+
+    [Fact]
+    public async Task Its_metrics_are_what_promtool_accepts_and_tell_who_borrowed_how_much()
+    {
+        using SponsorProcess sponsor = SponsorProcess.StartAnnounced(Keys, "--metrics", "127.0.0.1:0");
+        Guid demander = Guid.NewGuid();
+        using SponsorClient client = SponsorClient.Connect(
+            "127.0.0.1", sponsor.ControlPort, sponsor.PublicKey, demander, "a \"name\"", TimeSpan.FromSeconds(20));
+        client.AllocateSlab(64 << 20);
+        using HttpClient http = new();
+        string text = await http.GetStringAsync($"http://127.0.0.1:{sponsor.MetricsPort}/metrics");
+        Assert.Contains("heca_sponsor_offered_bytes 268435456", text, StringComparison.Ordinal);
+        Assert.Contains("heca_sponsor_lent_bytes 67108864", text, StringComparison.Ordinal);
+        Assert.Contains("heca_sponsor_demanders 1", text, StringComparison.Ordinal);
+        Assert.Contains($"heca_sponsor_demander_lent_bytes{{demander=\"{demander}\",name=\"a \\\"name\\\"\"}} 67108864", text, StringComparison.Ordinal);
+        Assert.Contains("heca_sponsor_pages_read_total 0", text, StringComparison.Ordinal);
+        Assert.Contains("heca_sponsor_control_requests_total", text, StringComparison.Ordinal);
+        Promtool.Check(text);
     }
 
     [Fact]
