@@ -121,6 +121,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags, int mode);
 
+    [LibraryImport(Library, EntryPoint = "open", SetLastError = true)]
+    public static partial int OpenPath(byte* path, int flags, int mode);
+
     [LibraryImport(Library, EntryPoint = "process_vm_readv", SetLastError = true)]
     public static partial nint ReadProcessMemory(
         int process, IoVector* local, nuint localCount, IoVector* remote, nuint remoteCount, nuint flags);

@@ -12,6 +12,9 @@ internal sealed class BenchRun
     private readonly BenchSettings _settings;
     private readonly ProgressDisplay _display;
     private readonly CancellationToken _cancellation;
+    /// <summary>Sponsors lend slabs of at least this: what is offered beyond the program's size is room for rounding up.</summary>
+    private const long Granularity = 64L << 20;
+
     private readonly LatencyHistogram _latencies = new();
     private PagerSnapshot _before;
     private PagerSnapshot _after;
@@ -26,14 +29,10 @@ internal sealed class BenchRun
         _cancellation = cancellation;
     }
 
-    /// <summary>How a pager is started.</summary>
-    internal static Func<PagerOptions, ILoggerFactory, IPagerHost> StartPager { get; set; } =
-        static (_, _) => throw new PagerStartException("this build has no pager", CommandException.Failed);
-
     private WorkloadOptions Workload => _settings.Workload;
 
     /// <summary>
-    /// Throws <see cref="CommandException"/>, <see cref="PagerStartException"/>, <see cref="EmbeddedSponsorException"/>, IOException
+    /// Throws <see cref="CommandException"/>, <see cref="PagerStartException"/>, IOException
     /// (the metrics' port) or <see cref="OperationCanceledException"/>; whatever was started has ended then too.
     /// </summary>
     public static BenchResult Run(BenchSettings settings, ProgressDisplay display, ILoggerFactory loggers, CancellationToken cancellation) =>
@@ -46,7 +45,7 @@ internal sealed class BenchRun
             : null;
         if (baseline?.Verified == false)
         {
-            throw new CommandException(CommandException.Failed, "the baseline in local memory did not verify: this host's memory or this program is at fault");
+            throw new CommandException("the baseline in local memory did not verify: this host's memory or this program is at fault", ExitStatus.Failed);
         }
 
         WorkerLine worker = RunPaged(loggers);
@@ -57,7 +56,7 @@ internal sealed class BenchRun
 
     private WorkerLine RunPaged(ILoggerFactory loggers)
     {
-        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(Workload.Bytes) : null;
+        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.Bytes)) : null;
         using var directory = new TemporaryDirectory("heca-bench-");
         var options = new PagerOptions
         {
@@ -66,7 +65,7 @@ internal sealed class BenchRun
             Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
-        using IPagerHost pager = StartPager(options, loggers);
+        using IPagerHost pager = Composition.StartPager(options, loggers);
         using PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.CreateCollector());
         WorkerLine worker = WorkerProcess.Run(
@@ -148,6 +147,8 @@ internal sealed class BenchRun
                 _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null),
         };
     }
+
+    private static long SponsorBytes(long program) => ((program + Granularity - 1) / Granularity * Granularity) + Granularity;
 
     private static double PerSecond(long count, double seconds) => seconds > 0 ? Math.Round(count / seconds) : 0;
 

@@ -32,11 +32,11 @@ internal static class FloorProcess
             cancellation.ThrowIfCancellationRequested();
             return process.ExitCode == 0
                 ? Parse(text)
-                : throw new CommandException(CommandException.Failed, $"{ProgramName} ended with status {process.ExitCode}; its own message is above");
+                : throw new CommandException($"{ProgramName} ended with status {process.ExitCode}; its own message is above", ExitStatus.Failed);
         }
         catch (System.ComponentModel.Win32Exception e)
         {
-            throw new CommandException(CommandException.Failed, $"--floor: {ProgramName}: {e.Message}; it lies beside heca in a build");
+            throw new CommandException($"--floor: {ProgramName}: {e.Message}; it lies beside heca in a build", ExitStatus.Failed);
         }
     }
 

@@ -183,7 +183,7 @@ internal static class WorkerProcess
         return Failed($"the worker {how}{(complaint is null ? "" : $" ({complaint})")}");
     }
 
-    private static CommandException Failed(string message) => new(CommandException.Failed, message);
+    private static CommandException Failed(string message) => new(message, ExitStatus.Failed);
 
     private static void Kill(Process process)
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Hecatonchire.Pager;
 
 namespace Hecatonchire.Cli;
@@ -9,22 +8,16 @@ namespace Hecatonchire.Cli;
 /// </summary>
 internal sealed class SponsorEndpointOption
 {
-    public const string KeyEnvironment = "HECA_SPONSOR_KEY";
-
-    /// <summary>Z85 text of a CURVE key.</summary>
-    private const int KeyLength = 40;
-
-    private const string KeyFileName = "sponsor.public";
-
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
 
     private readonly Option<string?> _key = new("--sponsor-key")
     {
         HelpName = "KEY|FILE",
-        Description = $"The sponsor's public key, or a file with it [default: {KeyEnvironment}, else {KeyFileName} in /var/lib/heca or ~/.local/state/heca]",
+        Description = "The sponsor's public key, or the file that holds it "
+            + $"[default: {SponsorAddress.KeyEnvironment}, /var/lib/heca/sponsor.public, ~/.local/state/heca/sponsor.public]",
     };
 
-    private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host for this run" };
+    private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the run" };
 
     public void AddTo(Command command)
     {
@@ -33,68 +26,19 @@ internal sealed class SponsorEndpointOption
         command.Add(_embedded);
     }
 
-    /// <summary>The sponsor named, or null for an embedded one. Throws <see cref="CommandException"/> (usage).</summary>
+    /// <summary>The sponsor named, or null for an embedded one. Throws <see cref="CommandException"/>.</summary>
     public SponsorEndpoint? Resolve(ParseResult parsed)
     {
-        string? address = parsed.GetValue(_sponsor);
-        string? key = parsed.GetValue(_key);
+        string? address = parsed.GetValue(_sponsor), key = parsed.GetValue(_key);
         if (parsed.GetValue(_embedded))
         {
             return address is null && key is null
                 ? null
-                : throw Usage("--embedded starts a sponsor of its own: give either it or --sponsor");
+                : throw new CommandException("--embedded starts a sponsor of its own: give either it or --sponsor", ExitStatus.Usage);
         }
 
-        if (address is null)
-        {
-            throw Usage("no sponsor: give --sponsor HOST:PORT, or --embedded to start one on this host");
-        }
-
-        int colon = address.LastIndexOf(':');
-        string host = colon < 0 ? "" : address[..colon].Trim('[', ']');
-        if (host.Length == 0
-            || !ushort.TryParse(address.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) || port == 0)
-        {
-            throw Usage($"--sponsor: '{address}' is not HOST:PORT with a port from 1 to 65535");
-        }
-
-        return new SponsorEndpoint(host, port, Key(key));
+        return address is not null
+            ? SponsorAddress.Resolve(address, key)
+            : throw new CommandException("no sponsor: give --sponsor HOST:PORT, or --embedded to start one on this host", ExitStatus.Usage);
     }
-
-    private static string Key(string? given)
-    {
-        given ??= Environment.GetEnvironmentVariable(KeyEnvironment) is { Length: > 0 } text ? text : null;
-        if (given is not null)
-        {
-            // A path first: no file in reach is likely to have a key for its name.
-            return File.Exists(given) ? Read(given) : IsKey(given) ? given
-                : throw Usage($"--sponsor-key: '{given}' is neither a file nor a key of {KeyLength} characters");
-        }
-
-        string[] places =
-        [
-            Path.Combine("/var/lib/heca", KeyFileName),
-            Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "state", "heca", KeyFileName),
-        ];
-        return places.FirstOrDefault(File.Exists) is { } found
-            ? Read(found)
-            : throw Usage($"no key for the sponsor: give --sponsor-key, or copy its sponsor.public to {string.Join(" or ", places)}");
-    }
-
-    private static string Read(string path)
-    {
-        try
-        {
-            string text = File.ReadAllText(path).Trim();
-            return IsKey(text) ? text : throw Usage($"--sponsor-key: {path} does not hold a key of {KeyLength} characters");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Usage($"--sponsor-key: {e.Message}");
-        }
-    }
-
-    private static bool IsKey(string text) => text.Length == KeyLength && Control.ZeroMq.CurveKeyPair.IsKey(text);
-
-    private static CommandException Usage(string message) => new(CommandException.Usage, message);
 }

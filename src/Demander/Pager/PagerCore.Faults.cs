@@ -33,6 +33,7 @@ internal sealed unsafe partial class PagerCore
         for (int i = 0; i < count; i++)
         {
             Counters.Faults++;
+            LastFaultThread = _events[i].Thread;
             ref readonly FaultEvent fault = ref _events[i];
             Segment? segment = _segments.Find(fault.Address);
             if (segment is null)

@@ -243,7 +243,7 @@ internal sealed unsafe partial class PagerCore
 
     private bool TakeFetched()
     {
-        if (_fetches.InFlight == 0)
+        if (_fetches.InFlight == 0 && !CheckConnections)
         {
             return false;
         }

@@ -60,6 +60,10 @@ internal sealed unsafe partial class PagerCore
             case PagerRequestKind.AddSlab:
                 request.Status = _slots.Add(request.Slab, request.Slots) ? 0 : -Errno.ENOSPC;
                 return;
+            case PagerRequestKind.RemoveIdleSlab:
+                bool removed = _slots.TryRemoveIdle(_segments.TotalPages, out ulong slab, out uint slots);
+                (request.RemovedSlab, request.RemovedSlots, request.Status) = (slab, slots, removed ? 0 : -Errno.ENOENT);
+                return;
             case PagerRequestKind.Allocate:
                 request.Status = AddSegment(request);
                 return;
@@ -93,7 +97,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Goes on with the request. True when it has ended.</summary>
     private bool Step(PagerRequest request, ref bool progress)
     {
-        if (request.Status != 0 || request.Kind is PagerRequestKind.AddSlab or PagerRequestKind.Allocate)
+        if (request.Status != 0 || request.Kind is PagerRequestKind.AddSlab or PagerRequestKind.RemoveIdleSlab or PagerRequestKind.Allocate)
         {
             return true;
         }

@@ -12,6 +12,7 @@ internal sealed unsafe partial class PagerCore
 {
     private readonly BlockStack _recycles;
     private int _blocksToWrite;
+    private int _writesInFlight;
 
     /// <summary>All pages of the block are in staging: mirror them, answer who waits, and sort clean from dirty.</summary>
     private void StageBlock(int block)
@@ -215,6 +216,7 @@ internal sealed unsafe partial class PagerCore
                 _staging.Page(staged + i).State = StagedState.Writing;
             }
 
+            _writesInFlight++;
             Counters.PagesOut += run;
             leaving.WriteCursor += run;
         }
@@ -245,7 +247,13 @@ internal sealed unsafe partial class PagerCore
 
     private bool TakeWritten()
     {
+        if (_writesInFlight == 0 && !CheckConnections)
+        {
+            return false;
+        }
+
         int count = _writer.Poll(_completions);
+        _writesInFlight -= count;
         for (int i = 0; i < count; i++)
         {
             int staged = (int)(_completions[i].Cookie >> 16);

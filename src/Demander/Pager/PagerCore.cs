@@ -79,6 +79,12 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     public PagerCounters Counters { get; } = new();
 
+    /// <summary>Set after a sleep: look at both connections even where nothing is in flight, to notice their end.</summary>
+    public bool CheckConnections { get; set; }
+
+    /// <summary>The thread of the newest fault; 0 when the kernel does not say.</summary>
+    public int LastFaultThread { get; private set; }
+
     /// <summary>True once the program's address space is gone: nothing more can be done for it.</summary>
     public bool ProgramGone => _programGone;
 

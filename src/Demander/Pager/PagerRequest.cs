@@ -5,6 +5,9 @@ namespace Hecatonchire.Pager;
 internal enum PagerRequestKind
 {
     AddSlab,
+
+    /// <summary>Takes one slab out that holds no page and is not needed for a slot per page; ENOENT when there is none.</summary>
+    RemoveIdleSlab,
     Allocate,
     Free,
     Resize,
@@ -41,6 +44,10 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
 
     /// <summary>Set by the pager thread when the request has ended.</summary>
     public ManualResetEventSlim Done { get; } = new(false);
+
+    public ulong RemovedSlab { get; set; }
+
+    public uint RemovedSlots { get; set; }
 
     // The pager thread's place in it.
     public long Cursor { get; set; }

@@ -1,7 +1,9 @@
 namespace Hecatonchire.Pager;
 
-/// <summary>A pager could not start. The message is one line for the user, the exit code that of the command.</summary>
+/// <summary>A pager did not start. The message is one line for the user.</summary>
+/// <param name="message">What failed, why, and what to do.</param>
+/// <param name="exitCode">1 for a failed start, 3 for a host that cannot run a pager.</param>
 internal sealed class PagerStartException(string message, int exitCode) : Exception(message)
 {
-    public int ExitCode { get; } = exitCode;
+    public int ExitCode => exitCode;
 }

@@ -40,18 +40,47 @@ internal sealed unsafe class SlotMap : IDisposable
     /// <summary>Adds a slab of <paramref name="slots"/> slots (a multiple of 64, at most 2^18). False when the map is full.</summary>
     public bool Add(ulong id, uint slots)
     {
-        if (_count == SlabsMax)
+        int index = 0;
+        while (index < _count && _slabs[index].Slots != 0)
+        {
+            index++;
+        }
+
+        if (index == SlabsMax)
         {
             return false;
         }
 
-        _slabs[_count++] = new Slab { Id = id, Slots = slots, Free = slots, Used = (ulong*)NativeMemoryMap.Populate(slots / 8) };
+        _count = Math.Max(_count, index + 1);
+        _slabs[index] = new Slab { Id = id, Slots = slots, Free = slots, Used = (ulong*)NativeMemoryMap.Populate(slots / 8) };
         TotalSlots += slots;
         FreeSlots += slots;
         return true;
     }
 
-    public ulong SlabId(int index) => _slabs[index].Id;
+    /// <summary>
+    /// Takes out a slab of which no slot is used, as long as <paramref name="needed"/> slots remain. Its index stays taken, so
+    /// that slot numbers keep their meaning, until a slab is added. False when there is none.
+    /// </summary>
+    public bool TryRemoveIdle(long needed, out ulong id, out uint slots)
+    {
+        (id, slots) = (0, 0);
+        for (int i = 0; i < _count; i++)
+        {
+            ref Slab slab = ref _slabs[i];
+            if (slab.Slots != 0 && slab.Free == slab.Slots && TotalSlots - slab.Slots >= needed)
+            {
+                (id, slots) = (slab.Id, slab.Slots);
+                TotalSlots -= slots;
+                FreeSlots -= slots;
+                _ = Libc.Unmap(slab.Used, slots / 8);
+                slab = default;
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>The slab's id and the slot in it, as a request names them.</summary>
     public ulong Locate(long slot, out uint slotInSlab)
@@ -109,7 +138,10 @@ internal sealed unsafe class SlotMap : IDisposable
     {
         for (int i = 0; i < _count; i++)
         {
-            _ = Libc.Unmap(_slabs[i].Used, _slabs[i].Slots / 8);
+            if (_slabs[i].Slots != 0)
+            {
+                _ = Libc.Unmap(_slabs[i].Used, _slabs[i].Slots / 8);
+            }
         }
 
         _count = 0;

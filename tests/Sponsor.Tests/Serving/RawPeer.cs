@@ -10,7 +10,9 @@ internal sealed class RawPeer : IDisposable
     {
         Socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
         {
-            NoDelay = true, ReceiveTimeout = 20_000, SendTimeout = 20_000,
+            NoDelay = true,
+            ReceiveTimeout = 20_000,
+            SendTimeout = 20_000,
         };
         Socket.Connect(server.Address);
     }

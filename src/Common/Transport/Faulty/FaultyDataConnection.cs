@@ -94,7 +94,12 @@ internal sealed unsafe class FaultyDataConnection : IDataConnection
             _posted++;
             _requests[index] = new Request
             {
-                Cookie = cookie, Buffer = buffer, Pages = pages, IsRead = isRead, IsPosted = true, DuePoll = _posted,
+                Cookie = cookie,
+                Buffer = buffer,
+                Pages = pages,
+                IsRead = isRead,
+                IsPosted = true,
+                DuePoll = _posted,
             };
         }
 

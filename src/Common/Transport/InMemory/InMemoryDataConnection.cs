@@ -66,7 +66,12 @@ internal sealed unsafe class InMemoryDataConnection : IDataConnection
 
         _requests[_count++] = new Request
         {
-            Cookie = cookie, Slab = slab, Buffer = buffer, Slot = slot, Pages = pages, IsWrite = isWrite,
+            Cookie = cookie,
+            Slab = slab,
+            Buffer = buffer,
+            Slot = slot,
+            Pages = pages,
+            IsWrite = isWrite,
         };
         return true;
     }

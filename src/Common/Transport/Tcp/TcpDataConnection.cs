@@ -118,7 +118,12 @@ internal sealed unsafe partial class TcpDataConnection : IDataConnection
         uint index = _posted & Mask;
         _requests[index] = new FrameHeader
         {
-            Magic = Frames.RequestMagic, Op = op, Pages = (ushort)pages, Slab = slab, Slot = slot, Id = _posted,
+            Magic = Frames.RequestMagic,
+            Op = op,
+            Pages = (ushort)pages,
+            Slab = slab,
+            Slot = slot,
+            Id = _posted,
         };
         _entries[index] = new Request { Cookie = cookie, Buffer = buffer };
         _posted++;

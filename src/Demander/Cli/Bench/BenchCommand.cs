@@ -84,44 +84,27 @@ internal static class BenchCommand
         using var interruption = new Interruption();
         try
         {
-            return RunAll(read(), display, output, error, json, interruption.Token);
+            return RunAll(read(), display, output, json, interruption.Token);
         }
         catch (OperationCanceledException)
         {
-            return Fail(interruption.ExitStatus, "interrupted");
+            display.Clear();
+            return HecaCommandLine.Fail(interruption.Status, "interrupted");
         }
-        catch (CommandException e)
-        {
-            return Fail(e.ExitStatus, e.Message);
-        }
-        catch (PagerStartException e)
-        {
-            return Fail(e.ExitCode, e.Message);
-        }
-        catch (Exception e) when (e is EmbeddedSponsorException or IOException or UnauthorizedAccessException)
-        {
-            return Fail(CommandException.Failed, e.Message);
-        }
-
-        int Fail(int status, string message)
+        finally
         {
             display.Clear();
-            error.WriteLine($"heca bench: {message.ReplaceLineEndings(" ")}");
-            return status;
         }
     }
 
-    private static int RunAll(
-        BenchSettings[] runs, ProgressDisplay display, TextWriter output, TextWriter error, bool json, CancellationToken cancellation)
+    private static int RunAll(BenchSettings[] runs, ProgressDisplay display, TextWriter output, bool json, CancellationToken cancellation)
     {
         if (HostRequirements.FirstMissing() is { } missing)
         {
-            throw new CommandException(HostRequirements.ExitStatus, missing);
+            throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
-        using ILoggerFactory loggers = LoggerFactory.Create(builder => builder
-            .SetMinimumLevel(LogLevel.Warning)
-            .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
+        using ILoggerFactory loggers = ConsoleLogging.Create(LogLevel.Warning);
         List<BenchResult> results = [];
         foreach (BenchSettings run in runs)
         {
@@ -140,11 +123,10 @@ internal static class BenchCommand
 
         if (results.Find(r => !r.Verified) is { } wrong)
         {
-            error.WriteLine($"heca bench: {wrong.Benchmark}: the data are not what was written");
-            return CommandException.Failed;
+            return HecaCommandLine.Fail(ExitStatus.Failed, $"bench {wrong.Benchmark}: the data are not what was written");
         }
 
-        return 0;
+        return ExitStatus.Done;
     }
 
     /// <summary>SIGINT, SIGTERM and SIGHUP as a token, so that the worker, the pager and the sponsor end in order.</summary>
@@ -165,7 +147,7 @@ internal static class BenchCommand
 
         public CancellationToken Token => _source.Token;
 
-        public int ExitStatus => SignalBase + Volatile.Read(ref _signal);
+        public int Status => SignalBase + Volatile.Read(ref _signal);
 
         public void Dispose()
         {

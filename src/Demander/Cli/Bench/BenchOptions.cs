@@ -175,7 +175,7 @@ internal sealed class BenchOptions
             case "trend":
                 return PrefetchKind.Trend;
             default:
-                throw new CommandException(CommandException.Usage, $"--prefetch: '{text}' is not none, window or trend");
+                throw new CommandException($"--prefetch: '{text}' is not none, window or trend", ExitStatus.Usage);
         }
     }
 
@@ -183,7 +183,7 @@ internal sealed class BenchOptions
     {
         if (!right)
         {
-            throw new CommandException(CommandException.Usage, message);
+            throw new CommandException(message, ExitStatus.Usage);
         }
     }
 }

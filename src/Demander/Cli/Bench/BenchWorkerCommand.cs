@@ -28,7 +28,7 @@ internal static class BenchWorkerCommand
             if (!WorkloadNames.TryParse(parsed.GetValue(kind), out WorkloadKind workload))
             {
                 parsed.InvocationConfiguration.Error.WriteLine($"heca {WorkerProcess.Subcommand}: unknown workload");
-                return CommandException.Usage;
+                return ExitStatus.Usage;
             }
 
             var options = new WorkloadOptions

@@ -1,0 +1,12 @@
+using Hecatonchire.Pager;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli;
+
+/// <summary>The parts that commands are composed of.</summary>
+internal static class Composition
+{
+    public static IPagerHost StartPager(PagerOptions options, ILoggerFactory loggers) => PagerHost.Start(options, loggers);
+
+    public static ISponsorSource StartSponsor(long bytes) => EmbeddedSponsor.Start(bytes);
+}

@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.Globalization;
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli.Run;
+
+/// <summary>Starts a pager; throws <see cref="PagerStartException"/>.</summary>
+internal delegate IPagerHost PagerFactory(PagerOptions options, ILoggerFactory loggers);
+
+/// <summary>`heca run [options] -- PROGRAM ARGS`: the options, and what they mean.</summary>
+internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
+{
+    private const string Usage = "usage: heca run [options] -- PROGRAM [ARGS]";
+
+    private const string Description =
+        "Runs a program that uses heca.h or the C# API, with its sponsored memory on a sponsor.\n\n"
+        + "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
+        + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
+        + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
+        + "Examples:\n"
+        + "  heca run --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- ./program --its-own-options\n"
+        + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- heca-sample\n"
+        + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program";
+
+    private readonly Option<string> _local = new("--local")
+    {
+        HelpName = "SIZE|N:M", DefaultValueFactory = _ => "1:4",
+        Description = "Sponsored memory that may be resident: a size such as 256MiB, or a share of what the program allocates",
+    };
+
+    private readonly Option<string> _prefetch = new("--prefetch")
+    {
+        HelpName = "none|window|trend", DefaultValueFactory = _ => "trend", Description = "What to fetch ahead of the program",
+    };
+
+    private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
+
+    private readonly Option<string?> _key = new("--sponsor-key")
+    {
+        HelpName = "KEY|FILE",
+        Description = "The sponsor's public key, or the file that holds it "
+            + $"[default: {SponsorAddress.KeyEnvironment}, /var/lib/heca/sponsor.public, ~/.local/state/heca/sponsor.public]",
+    };
+
+    private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the program" };
+
+    private readonly Option<string?> _memory = new("--memory")
+    {
+        HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]",
+    };
+
+    private readonly Option<string> _stopAfter = new("--stop-after")
+    {
+        HelpName = "SECONDS", DefaultValueFactory = _ => "30",
+        Description = "Stop the program when it has been without its pager for so long; 0 never does",
+    };
+
+    private readonly Option<string?> _metrics = new("--metrics")
+    {
+        HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there; a port alone means loopback",
+    };
+
+    private readonly Option<string> _transport = new("--transport")
+    {
+        HelpName = "tcp|auto", DefaultValueFactory = _ => "auto", Description = "How pages travel; auto is tcp in this version",
+    };
+
+    private readonly Option<string> _logLevel = new("--log-level")
+    {
+        HelpName = "LEVEL", DefaultValueFactory = _ => "warning", Description = "trace, debug, information, warning, error, critical or none",
+    };
+
+    private readonly Option<bool> _stats = new("--stats") { Description = "Print the pager's figures on standard error at the end" };
+
+    private readonly Argument<string[]> _program = new("PROGRAM")
+    {
+        Arity = ArgumentArity.ZeroOrMore, Description = "The program and its arguments, after --",
+    };
+
+    public Command Create()
+    {
+        var command = new Command("run", Description)
+        {
+            _local, _prefetch, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+        };
+        command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
+        return command;
+    }
+
+    private RunSettings Read(ParseResult parsed)
+    {
+        string[] program = parsed.GetValue(_program) ?? [];
+        if (program.Length == 0)
+        {
+            throw Bad($"no program to run; {Usage}");
+        }
+
+        OneOf("--transport", parsed.GetValue(_transport)!, ["tcp", "auto"]);
+        string? sponsor = parsed.GetValue(_sponsor);
+        bool embedded = parsed.GetValue(_embedded);
+        if (embedded == sponsor is not null)
+        {
+            throw Bad(embedded
+                ? "--sponsor and --embedded exclude each other"
+                : $"no sponsor: give --sponsor HOST:PORT, or --embedded for one on this host; {Usage}");
+        }
+
+        if (!embedded && parsed.GetValue(_memory) is not null)
+        {
+            throw Bad("--memory is what an embedded sponsor offers: it needs --embedded");
+        }
+
+        return new RunSettings
+        {
+            Local = Local(parsed.GetValue(_local)!),
+            Prefetch = Enum.Parse<PrefetchKind>(
+                OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
+            EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
+            StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
+            Metrics = parsed.GetValue(_metrics),
+            LogLevel = Enum.Parse<LogLevel>(
+                OneOf("--log-level", parsed.GetValue(_logLevel)!, ["trace", "debug", "information", "warning", "error", "critical", "none"]),
+                ignoreCase: true),
+            Stats = parsed.GetValue(_stats),
+            Program = program[0],
+            Arguments = program[1..],
+            Sponsor = sponsor is null ? null : SponsorAddress.Resolve(sponsor, parsed.GetValue(_key)),
+        };
+    }
+
+    private static LocalBudget Local(string text) => LocalBudget.TryParse(text, out LocalBudget budget)
+        ? budget
+        : throw Bad($"--local '{text}': write a size of at least {new ByteSize(LocalBudget.BytesMin)}, such as 256MiB, or a share, such as 1:4");
+
+    private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
+        ? size.Bytes
+        : throw Bad($"--memory '{text}': write a size, such as 2GiB");
+
+    private static TimeSpan Seconds(string text) =>
+        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds <= 86_400
+            ? TimeSpan.FromSeconds(seconds)
+            : throw Bad($"--stop-after '{text}': write seconds from 0 to 86400");
+
+    private static string OneOf(string option, string text, string[] values) => values.Contains(text)
+        ? text
+        : throw Bad($"{option} '{text}': write {string.Join(", ", values[..^1])} or {values[^1]}");
+
+    private static CommandException Bad(string message) => new(message, ExitStatus.Usage);
+}

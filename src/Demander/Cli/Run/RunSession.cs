@@ -1,0 +1,84 @@
+using System.Net;
+using Hecatonchire.Host;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli.Run;
+
+/// <summary>One `heca run`: sponsor, pager and program come in this order and go in the opposite one, however it ends.</summary>
+internal static partial class RunSession
+{
+    /// <summary>Returns the exit status. Throws <see cref="CommandException"/>, <see cref="PagerStartException"/>, <see cref="IOException"/>.</summary>
+    public static int Run(RunSettings settings, PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
+    {
+        // What needs no pager is told before one is started.
+        string program = ChildProgram.Find(settings.Program);
+        if (HostRequirements.FirstMissing() is { } missing)
+        {
+            throw new CommandException(missing, ExitStatus.HostCannot);
+        }
+
+        using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel);
+        ILogger log = loggers.CreateLogger("heca.run");
+
+        // From here on a signal must not end this process before it has cleaned up.
+        using var signals = new SignalForwarder();
+        using ISponsorSource sponsor = settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes);
+        using var directory = new SocketDirectory();
+        using IPagerHost pager = startPager(
+            new PagerOptions
+            {
+                Local = settings.Local,
+                Prefetch = settings.Prefetch,
+                Sponsor = sponsor.Endpoint,
+                SocketPath = directory.SocketPath,
+                StopProgramAfter = settings.StopAfter,
+            },
+            loggers);
+        using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
+        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
+        if (metrics is not null)
+        {
+            ServingMetrics(log, metrics.EndPoint);
+        }
+
+        int status = RunProgram(program, settings, pager, signals, log);
+        if (settings.Stats)
+        {
+            RunSummary.Write(Console.Error, pager);
+        }
+
+        // A program that lost its memory ends in its own way, by SIGBUS as a rule: the reason is what its user needs.
+        return pager.Failure is { } failure ? HecaCommandLine.Fail(ExitStatus.Failed, failure) : status;
+    }
+
+    private static int RunProgram(string program, RunSettings settings, IPagerHost pager, SignalForwarder signals, ILogger log)
+    {
+        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath);
+        Started(log, child.ProcessId, program);
+        signals.ForwardTo(child);
+        int status = child.WaitForExit();
+        Ended(log, child.ProcessId, status);
+        return status;
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Metrics are served on http://{EndPoint}/metrics")]
+    private static partial void ServingMetrics(ILogger log, IPEndPoint endPoint);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} started: {Program}")]
+    private static partial void Started(ILogger log, int process, string program);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} ended with status {Status}")]
+    private static partial void Ended(ILogger log, int process, int status);
+
+    /// <summary>A directory for this user only, so that nobody else can hand a program to this pager.</summary>
+    private sealed class SocketDirectory : IDisposable
+    {
+        private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("heca-");
+
+        public string SocketPath => Path.Combine(_directory.FullName, "pager");
+
+        public void Dispose() => _directory.Delete(recursive: true);
+    }
+}

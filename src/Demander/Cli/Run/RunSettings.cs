@@ -1,0 +1,33 @@
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli.Run;
+
+/// <summary>What `heca run` was asked for, checked.</summary>
+internal sealed record RunSettings
+{
+    public required LocalBudget Local { get; init; }
+
+    public required PrefetchKind Prefetch { get; init; }
+
+    /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>.</summary>
+    public required SponsorEndpoint? Sponsor { get; init; }
+
+    public required long EmbeddedBytes { get; init; }
+
+    public required TimeSpan StopAfter { get; init; }
+
+    /// <summary>Where to serve metrics; null: nowhere.</summary>
+    public required string? Metrics { get; init; }
+
+    public required LogLevel LogLevel { get; init; }
+
+    /// <summary>Print a summary on standard error at the end.</summary>
+    public required bool Stats { get; init; }
+
+    /// <summary>As typed: a path, or a name to look for in PATH.</summary>
+    public required string Program { get; init; }
+
+    public required IReadOnlyList<string> Arguments { get; init; }
+}

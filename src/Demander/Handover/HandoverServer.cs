@@ -1,0 +1,215 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Hecatonchire.Interop;
+using Hecatonchire.Pager;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Handover;
+
+/// <summary>Opens the pager's side of a session for a program's HELLO. Throws when it cannot, with a message for the user.</summary>
+internal delegate PagerSession SessionFactory(int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
+
+/// <summary>
+/// The socket programs arrive on. One thread, one program at a time: a second one is refused with EBUSY until the first
+/// has gone. It answers the program's requests by having the pager thread carry them out.
+/// </summary>
+internal sealed partial class HandoverServer : IDisposable
+{
+    private readonly Socket _listener;
+    private readonly string _path;
+    private readonly SessionFactory _open;
+    private readonly Action<PagerSession> _close;
+    private readonly TimeSpan _stopProgramAfter;
+    private readonly ILogger _log;
+    private readonly Thread _thread;
+    private Socket? _program;
+    private volatile bool _stop;
+
+    public HandoverServer(string path, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
+    {
+        (_path, _stopProgramAfter, _open, _close, _log) = (path, stopProgramAfter, open, close, log);
+        _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener.Listen(8);
+        _thread = new Thread(Run) { Name = "heca-handover", IsBackground = true };
+        _thread.Start();
+    }
+
+    public void Dispose()
+    {
+        _stop = true;
+        // Closing the descriptors does not wake a thread that is in accept or recvmsg; ending the connections does.
+        Shutdown(_listener);
+        Shutdown(Volatile.Read(ref _program));
+        _thread.Join();
+        _listener.Dispose();
+        File.Delete(_path);
+    }
+
+    private static void Shutdown(Socket? socket)
+    {
+        try
+        {
+            socket?.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It had ended already.
+        }
+    }
+
+    private void Run()
+    {
+        while (!_stop)
+        {
+            try
+            {
+                using Socket program = _listener.Accept();
+                Volatile.Write(ref _program, program);
+                if (!_stop)
+                {
+                    Serve(program);
+                }
+            }
+            catch (SocketException)
+            {
+                // The listener was shut down, or a program left between connect and accept.
+            }
+            finally
+            {
+                Volatile.Write(ref _program, null);
+            }
+        }
+    }
+
+    private void Serve(Socket program)
+    {
+        Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
+        if (!HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count)
+            || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
+            || count != HandoverSocket.DescriptorsMax)
+        {
+            LogMalformedHello(hello.Version, hello.Kind, count);
+            CloseAll(descriptors[..count]);
+            Answer(program, hello, -Errno.EPROTO);
+            return;
+        }
+
+        int process = HandoverSocket.PeerProcess(program);
+        PagerSession session;
+        try
+        {
+            session = _open(process, in hello, descriptors);
+        }
+        catch (Exception e)
+        {
+            LogRefused(process, e.Message);
+            Answer(program, hello, -Errno.EIO);
+            return;
+        }
+
+        LogAttached(process, session.Transport);
+        try
+        {
+            HandoverMessage answer = hello;
+            answer.Status = 0;
+            answer.Value0 = (ulong)_stopProgramAfter.TotalMilliseconds;
+            if (HandoverSocket.Send(program, answer, -1))
+            {
+                ServeRequests(program, session);
+            }
+        }
+        finally
+        {
+            _close(session);
+            session.Dispose();
+            LogDetached(process);
+        }
+    }
+
+    private void ServeRequests(Socket program, PagerSession session)
+    {
+        Span<int> unwanted = stackalloc int[HandoverSocket.DescriptorsMax];
+        while (!_stop && HandoverSocket.Receive(program, out HandoverMessage request, unwanted, out int count))
+        {
+            CloseAll(unwanted[..count]);
+            if (request.Magic != HandoverAbi.Magic || request.Version != HandoverAbi.Version)
+            {
+                LogMalformedRequest(session.Process, request.Kind);
+                return;
+            }
+
+            int descriptor = -1;
+            HandoverMessage answer = request;
+            bool isAligned = ((request.Address | request.Bytes) & (ulong)(PageSize.Bytes - 1)) == 0;
+            answer.Status = !isAligned ? -Errno.EINVAL : request.Kind switch
+            {
+                HandoverAbi.Allocate => session.Allocate(request.Address, request.Bytes, out descriptor),
+                HandoverAbi.Free => session.Free(request.Address),
+                HandoverAbi.Resize => session.Resize(request.Address, request.Bytes),
+                HandoverAbi.Advise => session.Advise(request.Address, request.Bytes, (int)request.Value0),
+                HandoverAbi.Statistics => FillStatistics(session, ref answer),
+                _ => -Errno.EPROTO,
+            };
+            if (answer.Status == -Errno.ENOSPC)
+            {
+                LogFull(session.Process, request.Bytes);
+            }
+
+            if (!HandoverSocket.Send(program, answer, descriptor))
+            {
+                return;
+            }
+        }
+    }
+
+    private static int FillStatistics(PagerSession session, ref HandoverMessage answer)
+    {
+        PagerCounters counters = session.Core.Counters;
+        Span<ulong> payload = answer.Payload;
+        ReadOnlySpan<long> values =
+        [
+            counters.SegmentPages << PageSize.Shift, counters.InProgramPages << PageSize.Shift,
+            counters.RemotePages << PageSize.Shift, counters.AllowancePages << PageSize.Shift,
+            counters.ResidentPeakPages << PageSize.Shift, counters.Faults, counters.PagesIn, counters.PagesOut,
+            counters.PagesDropped, counters.PagesPrefetched, counters.PrefetchUsed, counters.PrefetchWasted, counters.PagesLost,
+        ];
+        payload.Clear();
+        MemoryMarshal.Cast<long, ulong>(values).CopyTo(payload);
+        return 0;
+    }
+
+    private static void Answer(Socket program, in HandoverMessage request, int status)
+    {
+        HandoverMessage answer = request;
+        (answer.Magic, answer.Version, answer.Status) = (HandoverAbi.Magic, HandoverAbi.Version, status);
+        _ = HandoverSocket.Send(program, answer, -1);
+    }
+
+    private static void CloseAll(ReadOnlySpan<int> descriptors)
+    {
+        foreach (int descriptor in descriptors)
+        {
+            _ = Libc.Close(descriptor);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A program's HELLO was refused: version {Version}, kind {Kind}, {Descriptors} descriptors")]
+    private partial void LogMalformedHello(int version, int kind, int descriptors);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} sent a malformed request (kind {Kind}); its session ends")]
+    private partial void LogMalformedRequest(int process, int kind);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Program {Process} could not be served: {Reason}")]
+    private partial void LogRefused(int process, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} was refused {Bytes} bytes: the sponsor cannot lend that much; raise its --memory")]
+    private partial void LogFull(int process, ulong bytes);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} attached over {Transport}")]
+    private partial void LogAttached(int process, string transport);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} has gone")]
+    private partial void LogDetached(int process);
+}

@@ -1,0 +1,268 @@
+using System.Net;
+using System.Net.Sockets;
+using Hecatonchire.Control;
+using Hecatonchire.Control.Messages;
+using Hecatonchire.Handover;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Placement;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Pressure;
+using Hecatonchire.Transport.Tcp;
+using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// One program with its pager: what came in its HELLO, the connections and slabs made for it, and the thread that
+/// serves it. Built and used by the handover thread; disposing returns everything.
+/// </summary>
+internal sealed class PagerSession : IDisposable
+{
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly SponsorClient _client;
+    private readonly List<ulong> _slabs = [];
+    private readonly List<IDisposable> _owned = [];
+    private readonly int[] _descriptors;
+    private readonly PagerThread _thread;
+    private readonly Dictionary<ulong, long> _segmentPages = [];
+    private long _slots;
+
+    public PagerSession(PagerOptions options, SponsorClient client, Guid demander, int process, in HandoverMessage hello,
+        ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop)
+    {
+        _client = client;
+        _descriptors = descriptors.ToArray();
+        Process = process;
+        try
+        {
+            TcpDataConnection reader = Own(Connect(options.Sponsor, client, demander));
+            TcpDataConnection writer = Own(Connect(options.Sponsor, client, demander));
+            CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2]));
+            var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, hello.Value2);
+            Core = Own(new PagerCore(program, reader, writer, CreatePolicy(options.Prefetch), options.Local,
+                HandoverAbi.StagingPages, new PageHash()));
+            CgroupMemory? memory = CgroupMemory.Find(process);
+            PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
+            _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], reader, writer, pressure,
+                options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process) : null, options.Spin)
+            {
+                OnSponsorLost = () => onSponsorLost(this),
+                OnMustStopProgram = () => onMustStop(this),
+            };
+            Transport = reader.Transport;
+            _thread.Start();
+        }
+        catch
+        {
+            DisposeOwned();
+            throw;
+        }
+    }
+
+    public int Process { get; }
+
+    public PagerCore Core { get; }
+
+    public string Transport { get; }
+
+    /// <summary>Bytes the pager thread has allocated since it started.</summary>
+    public long PagerThreadAllocatedBytes => Volatile.Read(ref _thread.AllocatedBytes);
+
+    /// <summary>
+    /// Adds a segment. Room for every page of it is had from the sponsor first, so a sponsor that is full refuses
+    /// here, before any data is at risk. Returns 0 or -errno; the descriptor of the page table is the segment's.
+    /// </summary>
+    public int Allocate(ulong address, ulong bytes, out int tableDescriptor)
+    {
+        tableDescriptor = -1;
+        int status = EnsureSlots((long)(bytes >> PageSize.Shift));
+        if (status != 0)
+        {
+            return status;
+        }
+
+        using var request = new PagerRequest(PagerRequestKind.Allocate)
+        {
+            Address = address, Pages = (long)(bytes >> PageSize.Shift), TableInMemoryFile = true,
+        };
+        _thread.Execute(request);
+        tableDescriptor = request.Segment?.TableDescriptor ?? -1;
+        if (request.Status == 0)
+        {
+            _segmentPages[address] = request.Pages;
+        }
+
+        return request.Status;
+    }
+
+    public int Free(ulong address)
+    {
+        int status = Execute(new PagerRequest(PagerRequestKind.Free) { Address = address });
+        if (status == 0)
+        {
+            _ = _segmentPages.Remove(address);
+        }
+
+        ReturnIdleSlabs();
+        return status;
+    }
+
+    public int Resize(ulong address, ulong bytes)
+    {
+        long pages = (long)(bytes >> PageSize.Shift);
+        if (!_segmentPages.TryGetValue(address, out long before) || pages == 0)
+        {
+            return -Errno.EINVAL;
+        }
+
+        int status = EnsureSlots(pages - before);
+        if (status != 0)
+        {
+            return status;
+        }
+
+        status = Execute(new PagerRequest(PagerRequestKind.Resize) { Address = address, Pages = pages });
+        if (status == 0)
+        {
+            _segmentPages[address] = pages;
+        }
+
+        ReturnIdleSlabs();
+        return status;
+    }
+
+    public int Advise(ulong address, ulong bytes, int advice) => Execute(
+        new PagerRequest(PagerRequestKind.Advise) { Address = address, Pages = (long)(bytes >> PageSize.Shift), Advice = advice });
+
+    public void Dispose()
+    {
+        DisposeOwned();
+        foreach (ulong slab in _slabs)
+        {
+            FreeSlab(slab);
+        }
+    }
+
+    private static TcpDataConnection Connect(SponsorEndpoint sponsor, SponsorClient client, Guid demander)
+    {
+        DataToken token = client.RequestToken();
+        IPAddress address = IPAddress.TryParse(sponsor.Host, out IPAddress? given)
+            ? given
+            : Dns.GetHostAddresses(sponsor.Host, AddressFamily.InterNetwork)[0];
+        return TcpDataConnection.Connect(new IPEndPoint(address, token.Port), demander, token.Token, ConnectTimeout);
+    }
+
+    private static IPrefetchPolicy CreatePolicy(PrefetchKind kind) => kind switch
+    {
+        PrefetchKind.None => new NoPrefetch(),
+        PrefetchKind.Window => new WindowPrefetch(),
+        _ => new TrendPrefetch(),
+    };
+
+    /// <summary>Has slots for <paramref name="more"/> pages beyond those of all segments; 0 or -ENOSPC.</summary>
+    private int EnsureSlots(long more)
+    {
+        long missing = _segmentPages.Values.Sum() + more - _slots;
+        var gained = new List<SlabEntry>();
+        try
+        {
+            while (missing > 0)
+            {
+                SlabEntry slab = _client.AllocateSlab(SlabBytesFor(missing << PageSize.Shift));
+                gained.Add(slab);
+                missing -= slab.Bytes >> PageSize.Shift;
+            }
+        }
+        catch (SponsorException)
+        {
+            gained.ForEach(slab => FreeSlab(slab.Slab));
+            return -Errno.ENOSPC;
+        }
+
+        foreach (SlabEntry slab in gained)
+        {
+            uint slots = (uint)(slab.Bytes >> PageSize.Shift);
+            int status = Execute(new PagerRequest(PagerRequestKind.AddSlab) { Slab = slab.Slab, Slots = slots });
+            if (status != 0)
+            {
+                FreeSlab(slab.Slab);
+                return status;
+            }
+
+            _slabs.Add(slab.Slab);
+            _slots += slots;
+        }
+
+        return 0;
+    }
+
+    /// <summary>The smallest slab that holds the rest, within the sponsor's limits.</summary>
+    private long SlabBytesFor(long bytes)
+    {
+        long wanted = (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes);
+        return Math.Clamp(wanted, _client.Hello.SlabBytesMin, Math.Min(_client.Hello.SlabBytesMax, (long)PageSize.Bytes << SlotMap.SlotBits));
+    }
+
+    private void ReturnIdleSlabs()
+    {
+        while (true)
+        {
+            using var request = new PagerRequest(PagerRequestKind.RemoveIdleSlab);
+            _thread.Execute(request);
+            if (request.Status != 0)
+            {
+                return;
+            }
+
+            _slots -= request.RemovedSlots;
+            _ = _slabs.Remove(request.RemovedSlab);
+            FreeSlab(request.RemovedSlab);
+        }
+    }
+
+    private void FreeSlab(ulong slab)
+    {
+        try
+        {
+            _client.FreeSlab(slab);
+        }
+        catch (SponsorException)
+        {
+            // A sponsor that is gone, or has freed it already, has nothing to give back.
+        }
+    }
+
+    private int Execute(PagerRequest request)
+    {
+        using (request)
+        {
+            _thread.Execute(request);
+            return request.Status;
+        }
+    }
+
+    private T Own<T>(T resource)
+        where T : IDisposable
+    {
+        _owned.Add(resource);
+        return resource;
+    }
+
+    private void DisposeOwned()
+    {
+        _thread?.Dispose();
+        for (int i = _owned.Count - 1; i >= 0; i--)
+        {
+            _owned[i].Dispose();
+        }
+
+        _owned.Clear();
+        foreach (int descriptor in _descriptors)
+        {
+            _ = Libc.Close(descriptor);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+using Hecatonchire.Handover;
+using Hecatonchire.Interop;
+using Hecatonchire.Pressure;
+using Hecatonchire.Transport;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// The thread that drives a <see cref="PagerCore"/>: it spins while an answer is due within microseconds, and sleeps in epoll
+/// otherwise, so that an idle pager uses no CPU. Everything that can end the sleep is a descriptor: faults, evictor
+/// completions, both connections, requests, memory pressure.
+/// </summary>
+internal sealed unsafe class PagerThread : IDisposable
+{
+    /// <summary>
+    /// Rounds without progress before a busy pager sleeps although something is in flight: longer than a round trip to the
+    /// evictor or the sponsor (about 50 us), shorter than is worth a core.
+    /// </summary>
+    private const int IdleRoundsBusy = 100;
+
+    /// <summary>Rounds a demand fetch is waited for spinning, about 5 ms: beyond that the sponsor is not spinning either.</summary>
+    private const int IdleRoundsDemand = 10_000;
+
+    /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
+    private const int SleepMsMax = 1000;
+
+    private readonly PagerCore _core;
+    private readonly CommandRing _ring;
+    private readonly IDataConnection _reader;
+    private readonly IDataConnection _writer;
+    private readonly PressureMonitor? _pressure;
+    private readonly CorePlacement? _placement;
+    private readonly int _completionsEvent;
+    private readonly int _wake = Libc.EventDescriptor(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
+    private readonly int _epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
+    private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(8, pinned: true);
+    private readonly Thread _thread;
+    private readonly bool _spin;
+    private uint _readerEvents;
+    private uint _writerEvents;
+    private volatile bool _stop;
+
+    public PagerThread(PagerCore core, CommandRing ring, int uffd, int completionsEvent, IDataConnection reader,
+        IDataConnection writer, PressureMonitor? pressure, CorePlacement? placement, bool spin)
+    {
+        (_core, _ring, _reader, _writer, _pressure) = (core, ring, reader, writer, pressure);
+        (_completionsEvent, _placement, _spin) = (completionsEvent, placement, spin);
+        Watch(uffd, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+        Watch(completionsEvent, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+        Watch(_wake, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+        Watch(reader.WaitDescriptor, _readerEvents = reader.WaitEvents, Libc.EPOLL_CTL_ADD);
+        Watch(writer.WaitDescriptor, _writerEvents = writer.WaitEvents, Libc.EPOLL_CTL_ADD);
+        if (pressure is not null)
+        {
+            Watch(pressure.WaitDescriptor, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+        }
+
+        _thread = new Thread(Run) { Name = "heca-pager", IsBackground = true, Priority = ThreadPriority.Highest };
+    }
+
+    /// <summary>Called on the pager thread once the sponsor is lost, and once a program must be stopped for want of UFFDIO_POISON.</summary>
+    public Action? OnSponsorLost { get; init; }
+
+    public Action? OnMustStopProgram { get; init; }
+
+    /// <summary>Bytes the pager thread allocated so far; written by it, for the test that this stays 0.</summary>
+    public long AllocatedBytes;
+
+    public void Start() => _thread.Start();
+
+    /// <summary>Gives a request to the pager thread and waits for its end.</summary>
+    public void Execute(PagerRequest request)
+    {
+        _core.Post(request);
+        Wake();
+        while (!request.Done.Wait(TimeSpan.FromSeconds(1)))
+        {
+            if (!_thread.IsAlive)
+            {
+                request.Status = -Errno.ESRCH;
+                return;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        _stop = true;
+        Wake();
+        if (_thread.ThreadState != ThreadState.Unstarted)
+        {
+            _thread.Join();
+        }
+
+        _ = Libc.Close(_wake);
+        _ = Libc.Close(_epoll);
+    }
+
+    private void Wake()
+    {
+        ulong one = 1;
+        _ = Libc.Write(_wake, &one, sizeof(ulong));
+    }
+
+    private void Run()
+    {
+        try
+        {
+            Loop();
+        }
+        catch (Exception e)
+        {
+            // The program's threads wait for this one: going on without it would be a silent hang.
+            Environment.FailFast("the pager thread ended by an exception: " + e.Message, e);
+        }
+    }
+
+    private void Loop()
+    {
+        int idleRounds = 0;
+        bool sponsorLossTold = false, stopTold = false;
+        _core.CheckConnections = true;
+        while (!_stop)
+        {
+            ApplyPressure();
+            bool progress = _core.RunOnce();
+            _core.CheckConnections = false;
+            if (_core.SponsorLost && !sponsorLossTold)
+            {
+                sponsorLossTold = true;
+                OnSponsorLost?.Invoke();
+            }
+
+            if (_core.MustStopProgram && !stopTold)
+            {
+                stopTold = true;
+                OnMustStopProgram?.Invoke();
+            }
+
+            AllocatedBytes = GC.GetAllocatedBytesForCurrentThread();
+            if (_core.ProgramGone || _ring.IsBroken)
+            {
+                SleepUntilStopped();
+                return;
+            }
+
+            if (progress)
+            {
+                idleRounds = 0;
+                continue;
+            }
+
+            idleRounds++;
+            if (_spin && idleRounds < (_core.IsDemandInFlight ? IdleRoundsDemand : _core.IsBusy ? IdleRoundsBusy : 0))
+            {
+                continue;
+            }
+
+            Sleep();
+            _core.CheckConnections = true;
+            idleRounds = 0;
+        }
+    }
+
+    private void ApplyPressure()
+    {
+        if (_pressure is not null)
+        {
+            _core.LimitByPressure(_pressure.AllowedResidentBytes(_core.InProgramBytes));
+        }
+    }
+
+    private void Sleep()
+    {
+        _placement?.BeforeSleep(_core.LastFaultThread, _core.Counters.Faults);
+        Rewatch(_reader, ref _readerEvents);
+        Rewatch(_writer, ref _writerEvents);
+        if (!_ring.TrySleep())
+        {
+            return;
+        }
+
+        fixed (EpollEvent* ready = _ready)
+        {
+            int count = Libc.EpollWait(_epoll, ready, _ready.Length, SleepMsMax);
+            _ring.WakeUp();
+            for (int i = 0; i < count; i++)
+            {
+                int descriptor = (int)ready[i].Data;
+                if (descriptor == _wake || descriptor == _completionsEvent)
+                {
+                    ulong drained;
+                    _ = Libc.Read(descriptor, &drained, sizeof(ulong));
+                }
+                else if (_pressure is not null && descriptor == _pressure.WaitDescriptor)
+                {
+                    _pressure.Acknowledge();
+                    _ = _pressure.Refresh(_core.InProgramBytes);
+                }
+            }
+        }
+    }
+
+    private void SleepUntilStopped()
+    {
+        while (!_stop)
+        {
+            var descriptor = new PollDescriptor { Descriptor = _wake, Events = Libc.POLLIN };
+            _ = Libc.Poll(&descriptor, 1, SleepMsMax);
+            // Requests still end, with the status that says why.
+            _ = _core.RunOnce();
+        }
+    }
+
+    private void Rewatch(IDataConnection connection, ref uint watched)
+    {
+        uint wanted = connection.IsBroken ? 0 : connection.WaitEvents;
+        if (wanted != watched)
+        {
+            watched = wanted;
+            Watch(connection.WaitDescriptor, wanted, wanted == 0 ? Libc.EPOLL_CTL_DEL : Libc.EPOLL_CTL_MOD);
+        }
+    }
+
+    private void Watch(int descriptor, uint events, int operation)
+    {
+        var change = new EpollEvent { Events = events, Data = (ulong)descriptor };
+        _ = Libc.EpollControl(_epoll, operation, descriptor, &change);
+    }
+}
