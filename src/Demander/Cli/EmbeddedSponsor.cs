@@ -30,6 +30,16 @@ internal sealed class EmbeddedSponsor : ISponsorSource
 
     public int ProcessId => _process.Id;
 
+    /// <summary>Processor time of the sponsor so far.</summary>
+    public TimeSpan CpuTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     /// <exception cref="CommandException">There is no heca-sponsor, or it did not become ready; its own line went to standard error.</exception>
     public static EmbeddedSponsor Start(long bytes)
     {
@@ -129,9 +139,17 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         keys.Delete(recursive: true);
     }
 
+    /// <summary>Beside our own program, else where a build of the same tree leaves it, else whatever PATH has.</summary>
     private static string Find(string name)
     {
-        string beside = Path.Combine(AppContext.BaseDirectory, name);
-        return File.Exists(beside) ? beside : name;
+        var here = new DirectoryInfo(AppContext.BaseDirectory);
+        string built = Path.Combine("Sponsor", "bin", here.Parent?.Name ?? "", here.Name, name);
+        string[] candidates =
+        [
+            Path.Combine(here.FullName, name),
+            Path.GetFullPath(Path.Combine(here.FullName, "..", "..", "..", "..", built)),
+            Path.GetFullPath(Path.Combine(here.FullName, "..", "..", "..", "..", "..", "src", built)),
+        ];
+        return candidates.FirstOrDefault(File.Exists) ?? name;
     }
 }

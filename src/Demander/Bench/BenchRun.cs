@@ -1,0 +1,165 @@
+using Hecatonchire.Bench.Workloads;
+using Hecatonchire.Cli;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Bench;
+
+/// <summary>One benchmark from start to end: baseline, sponsor, pager, worker, floor.</summary>
+internal sealed class BenchRun
+{
+    private readonly BenchSettings _settings;
+    private readonly ProgressDisplay _display;
+    private readonly CancellationToken _cancellation;
+    /// <summary>Sponsors lend slabs of at least this: what is offered beyond the program's size is room for rounding up.</summary>
+    private const long Granularity = 64L << 20;
+
+    private readonly LatencyHistogram _latencies = new();
+    private PagerSnapshot _before;
+    private PagerSnapshot _after;
+    private PagerSnapshot _end;
+    private TimeSpan _pagerCpu;
+    private TimeSpan _sponsorCpu;
+
+    private BenchRun(BenchSettings settings, ProgressDisplay display, CancellationToken cancellation)
+    {
+        _settings = settings;
+        _display = display;
+        _cancellation = cancellation;
+    }
+
+    private WorkloadOptions Workload => _settings.Workload;
+
+    /// <summary>
+    /// Throws <see cref="CommandException"/>, <see cref="PagerStartException"/>, IOException
+    /// (the metrics' port) or <see cref="OperationCanceledException"/>; whatever was started has ended then too.
+    /// </summary>
+    public static BenchResult Run(BenchSettings settings, ProgressDisplay display, ILoggerFactory loggers, CancellationToken cancellation) =>
+        new BenchRun(settings, display, cancellation).Run(loggers);
+
+    private BenchResult Run(ILoggerFactory loggers)
+    {
+        WorkerLine? baseline = _settings.Baseline
+            ? WorkerProcess.Run(Workload, null, new WorkerProcess.Hooks { Progress = ProgressOf("baseline") }, _cancellation)
+            : null;
+        if (baseline?.Verified == false)
+        {
+            throw new CommandException("the baseline in local memory did not verify: this host's memory or this program is at fault", ExitStatus.Failed);
+        }
+
+        WorkerLine worker = RunPaged(loggers);
+        _display.Clear();
+        FloorProcess.Floor? floor = _settings.Floor ? FloorProcess.Run(Workload, _cancellation) : null;
+        return Report(worker, baseline, floor);
+    }
+
+    private WorkerLine RunPaged(ILoggerFactory loggers)
+    {
+        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.Bytes)) : null;
+        using var directory = new TemporaryDirectory("heca-bench-");
+        var options = new PagerOptions
+        {
+            Local = _settings.Local,
+            Prefetch = _settings.Prefetch,
+            Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
+            SocketPath = Path.Combine(directory.Path, "pager.sock"),
+        };
+        using IPagerHost pager = Composition.StartPager(options, loggers);
+        using PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
+        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.CreateCollector());
+        WorkerLine worker = WorkerProcess.Run(
+            Workload,
+            pager.SocketPath,
+            new WorkerProcess.Hooks
+            {
+                Progress = ProgressOf(Workload.Kind.Name()),
+                Failure = () => pager.Failure,
+                Measure = () => StartMeasuring(pager, embedded),
+                Measured = () => StopMeasuring(pager, embedded),
+            },
+            _cancellation);
+        _end = pager.Snapshot();
+        return worker;
+    }
+
+    private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
+    {
+        _before = pager.Snapshot();
+        _pagerCpu = Environment.CpuUsage.TotalTime;
+        _sponsorCpu = embedded?.CpuTime ?? default;
+        pager.ResetMeasurements();
+    }
+
+    private void StopMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
+    {
+        pager.CopyLatencies(_latencies);
+        _after = pager.Snapshot();
+        _pagerCpu = Environment.CpuUsage.TotalTime - _pagerCpu;
+        _sponsorCpu = (embedded?.CpuTime ?? default) - _sponsorCpu;
+    }
+
+    private Action<string, long, long> ProgressOf(string label) => (phase, done, total) => _display.Show(label, phase, done, total);
+
+    private BenchResult Report(WorkerLine worker, WorkerLine? baseline, FloorProcess.Floor? floor)
+    {
+        double elapsed = worker.ElapsedS ?? 0;
+        long accesses = worker.Accesses ?? 0;
+        long pagesIn = _after.PagesIn - _before.PagesIn;
+        bool scan = Workload.Kind == WorkloadKind.Scan;
+        double pagesPerS = PerSecond(scan ? accesses : pagesIn, elapsed);
+        double? ratio = scan ? pagesPerS / floor?.PagesPerS : worker.TouchUs?.P50 / floor?.Latencies?.P50;
+        return new BenchResult
+        {
+            Benchmark = Workload.Kind.Name(),
+            Transport = _after.Transport ?? "",
+            SizeBytes = Workload.Bytes,
+            LocalBytes = _settings.Local.Resolve(Workload.Bytes),
+            Threads = Workload.Threads,
+            Seed = Workload.Seed,
+#pragma warning disable CA1308 // The option's spelling.
+            Prefetch = _settings.Prefetch.ToString().ToLowerInvariant(),
+#pragma warning restore CA1308
+            ElapsedS = Rounded(elapsed, 6),
+            BaselineS = Rounded(baseline?.ElapsedS, 6),
+            OverheadPct = Rounded(((elapsed / baseline?.ElapsedS) - 1) * 100, 2),
+            Accesses = accesses,
+            AccessesPerS = PerSecond(accesses, elapsed),
+            PagesIn = pagesIn,
+            PagesOut = _after.PagesOut - _before.PagesOut,
+            PagesPrefetched = _after.PagesPrefetched - _before.PagesPrefetched,
+            PrefetchUsed = _after.PrefetchUsed - _before.PrefetchUsed,
+            PrefetchWasted = _after.PrefetchWasted - _before.PrefetchWasted,
+            PagesDropped = _after.PagesDropped - _before.PagesDropped,
+            PagesPerS = pagesPerS,
+            Faults = _after.Faults - _before.Faults,
+            ResidentPeakBytes = Math.Max(_before.ResidentPeakBytes, Math.Max(_after.ResidentPeakBytes, _end.ResidentPeakBytes)),
+            FaultUs = LatencySummary.Of(_latencies),
+            TouchUs = worker.TouchUs,
+            FloorUs = floor?.Latencies,
+            FloorPagesPerS = floor?.PagesPerS,
+            FloorRatio = Rounded(ratio, 3),
+            Verified = worker.Verified == true,
+            WorkerRssPeakBytes = worker.RssPeakBytes ?? 0,
+            CpuS = new CpuSeconds(
+                Rounded(worker.CpuS ?? 0, 3),
+                Rounded(_pagerCpu.TotalSeconds, 3),
+                _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null),
+        };
+    }
+
+    private static long SponsorBytes(long program) => ((program + Granularity - 1) / Granularity * Granularity) + Granularity;
+
+    private static double PerSecond(long count, double seconds) => seconds > 0 ? Math.Round(count / seconds) : 0;
+
+    private static double Rounded(double value, int digits) => double.IsFinite(value) ? Math.Round(value, digits) : 0;
+
+    private static double? Rounded(double? value, int digits) => value is { } number && double.IsFinite(number) ? Math.Round(number, digits) : null;
+
+    private sealed class TemporaryDirectory(string prefix) : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory(prefix).FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Hecatonchire.Bench.Workloads;
+using Hecatonchire.Cli;
+
+namespace Hecatonchire.Bench;
+
+/// <summary>heca-floor, the bare program with the same work that a pager is measured against.</summary>
+internal static class FloorProcess
+{
+    private const string ProgramName = "heca-floor";
+
+    /// <summary>Pages per request and windows ahead, as measured best.</summary>
+    private const string ScanWindow = "64", ScanDepth = "2";
+
+    /// <summary>Of a fault run the latencies, of a scan its pages per second.</summary>
+    internal sealed record Floor(LatencySummary? Latencies, double? PagesPerS);
+
+    /// <summary>Throws <see cref="CommandException"/> or <see cref="OperationCanceledException"/>.</summary>
+    public static Floor Run(WorkloadOptions options, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        string beside = Path.Combine(AppContext.BaseDirectory, ProgramName);
+        var start = new ProcessStartInfo(File.Exists(beside) ? beside : ProgramName, Arguments(options)) { RedirectStandardOutput = true };
+        try
+        {
+            using Process process = Process.Start(start)!;
+            using CancellationTokenRegistration registration = cancellation.Register(process.Kill);
+            string text = process.StandardOutput.ReadToEnd();
+            process.WaitForExit();
+            cancellation.ThrowIfCancellationRequested();
+            return process.ExitCode == 0
+                ? Parse(text)
+                : throw new CommandException($"{ProgramName} ended with status {process.ExitCode}; its own message is above", ExitStatus.Failed);
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new CommandException($"--floor: {ProgramName}: {e.Message}; it lies beside heca in a build", ExitStatus.Failed);
+        }
+    }
+
+    internal static string[] Arguments(WorkloadOptions options)
+    {
+        string size = options.Bytes.ToString(CultureInfo.InvariantCulture);
+        return options.Kind == WorkloadKind.Scan
+            ? ["scan", "--size", size, "--window", ScanWindow, "--depth", ScanDepth]
+            : ["fault", "--size", size, "--count", options.AccessesInEffect.ToString(CultureInfo.InvariantCulture),
+                "--seed", options.Seed.ToString(CultureInfo.InvariantCulture), "--pin", options.Pin ? "yes" : "no"];
+    }
+
+    internal static Floor Parse(string text)
+    {
+        using JsonDocument document = JsonDocument.Parse(text);
+        JsonElement root = document.RootElement;
+        return root.GetProperty("mode").GetString() == "scan"
+            ? new Floor(null, root.GetProperty("pages_per_s").GetDouble())
+            : new Floor(new LatencySummary(Value("p50_us"), Value("p90_us"), Value("p99_us"), Value("p999_us"), Value("max_us")), null);
+
+        double Value(string name) => root.GetProperty(name).GetDouble();
+    }
+}

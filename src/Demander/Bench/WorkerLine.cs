@@ -1,0 +1,37 @@
+namespace Hecatonchire.Bench;
+
+/// <summary>
+/// One line from the worker to its parent. Phases with <see cref="Total"/> are progress; <see cref="Measure"/> and
+/// <see cref="Measured"/> wait for a line in answer, so that the parent's figures are those of the measured part alone;
+/// <see cref="Result"/> and <see cref="Error"/> are the last.
+/// </summary>
+internal sealed record WorkerLine(string Phase)
+{
+    public const string Measure = "measure";
+    public const string Measured = "measured";
+    public const string Result = "result";
+    public const string Error = "error";
+
+    /// <summary>The parent's answer.</summary>
+    public const string Go = "go";
+
+    public long? Done { get; init; }
+
+    public long? Total { get; init; }
+
+    public double? ElapsedS { get; init; }
+
+    /// <summary>Processor time of the worker in the measured part.</summary>
+    public double? CpuS { get; init; }
+
+    public long? Accesses { get; init; }
+
+    public LatencySummary? TouchUs { get; init; }
+
+    public long? RssPeakBytes { get; init; }
+
+    public bool? Verified { get; init; }
+
+    /// <summary>Of <see cref="Error"/>: what went wrong, one line.</summary>
+    public string? Message { get; init; }
+}

@@ -1,0 +1,40 @@
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Bench.Workloads;
+
+/// <summary>What a workload does; the same values give the same data and the same accesses.</summary>
+internal sealed record WorkloadOptions
+{
+    public const int ThreadsMax = 256;
+    public const int PassesMax = 1000;
+
+    /// <summary>A touch that is one of so many is measured alone: more would only lengthen the run.</summary>
+    public const long FaultAccessesDefaultMax = 100_000;
+
+    public required WorkloadKind Kind { get; init; }
+
+    /// <summary>Whole pages.</summary>
+    public required long Bytes { get; init; }
+
+    public int Threads { get; init; } = 1;
+
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>Random-walk: steps of all threads together. Fault: touches, at most one per page. Null: as many as sensible.</summary>
+    public long? Accesses { get; init; }
+
+    /// <summary>Random-walk: percent of the steps that write.</summary>
+    public int WritePercent { get; init; } = 20;
+
+    /// <summary>Scan: how often it goes over the memory.</summary>
+    public int Passes { get; init; } = 2;
+
+    /// <summary>Fault: keeps the touching thread on one core.</summary>
+    public bool Pin { get; init; }
+
+    public long Pages => Bytes / PageSize.Bytes;
+
+    /// <summary>As many as sensible, unless given.</summary>
+    public long AccessesInEffect => Accesses
+        ?? (Kind == WorkloadKind.Fault ? Math.Min(Pages, FaultAccessesDefaultMax) : 2 * Pages);
+}

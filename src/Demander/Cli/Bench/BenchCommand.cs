@@ -1,0 +1,169 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Hecatonchire.Bench;
+using Hecatonchire.Bench.Workloads;
+using Hecatonchire.Host;
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli.Bench;
+
+/// <summary>`heca bench`. Exit status: 0 verified, 1 not or failed, 2 usage, 3 a host that cannot, 128 + signal when interrupted.</summary>
+internal static class BenchCommand
+{
+    private static readonly (WorkloadKind Kind, string Description)[] Benchmarks =
+    [
+        (WorkloadKind.Fault, "Single pages in random order, each fetched from the sponsor: the latency of a hard fault"),
+        (WorkloadKind.Scan, "One word of each page in order: how fast pages stream in"),
+        (WorkloadKind.RandomWalk, "Random words read and written by several threads"),
+        (WorkloadKind.Quicksort, "Parallel quicksort of 32-bit integers"),
+    ];
+
+    public static Command Create()
+    {
+        var command = new Command("bench", "Measure sponsored memory; every run verifies its data");
+        foreach ((WorkloadKind kind, string description) in Benchmarks)
+        {
+            command.Add(CreateBenchmark(kind, description));
+        }
+
+        command.Add(CreateDemo());
+        return command;
+    }
+
+    private static Command CreateBenchmark(WorkloadKind kind, string description)
+    {
+        var command = new Command(kind.Name(), description);
+        var options = new BenchOptions(kind, command);
+        var json = new Option<bool>("--json") { Description = "Print one JSON object instead of a table" };
+        var plain = ProgressOption();
+        command.Add(json);
+        command.Add(plain);
+        command.SetAction(parsed => Guard(parsed, () => [options.Read(parsed)], parsed.GetValue(json), parsed.GetValue(plain)));
+        return command;
+    }
+
+    private static Command CreateDemo()
+    {
+        Option<bool> plain = ProgressOption();
+        var command = new Command("demo", "Random walk over 1 GiB and quicksort of 512 MiB with a quarter of them here, an embedded sponsor, and baselines") { plain };
+        command.SetAction(parsed => Guard(parsed, DemoSettings, json: false, parsed.GetValue(plain)));
+        return command;
+    }
+
+    private static Option<bool> ProgressOption() => new("--progress") { Description = "Progress as plain lines on standard error, also without a terminal" };
+
+    private static BenchSettings[] DemoSettings()
+    {
+        _ = LocalBudget.TryParse("1:4", out LocalBudget quarter);
+        _ = LocalBudget.TryParse("256MiB", out LocalBudget absolute);
+        return
+        [
+            new BenchSettings
+            {
+                Workload = new WorkloadOptions { Kind = WorkloadKind.RandomWalk, Bytes = 1L << 30, Threads = 4 },
+                Local = absolute,
+                Prefetch = PrefetchKind.Trend,
+                Baseline = true,
+            },
+            new BenchSettings
+            {
+                Workload = new WorkloadOptions { Kind = WorkloadKind.Quicksort, Bytes = 512L << 20, Threads = 2 },
+                Local = quarter,
+                Prefetch = PrefetchKind.Trend,
+                Baseline = true,
+            },
+        ];
+    }
+
+    private static int Guard(ParseResult parsed, Func<BenchSettings[]> read, bool json, bool plain)
+    {
+        TextWriter output = parsed.InvocationConfiguration.Output, error = parsed.InvocationConfiguration.Error;
+        var display = new ProgressDisplay(error, ProgressDisplay.ModeFor(plain));
+        using var interruption = new Interruption();
+        try
+        {
+            return RunAll(read(), display, output, json, interruption.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            display.Clear();
+            return HecaCommandLine.Fail(interruption.Status, "interrupted");
+        }
+        finally
+        {
+            display.Clear();
+        }
+    }
+
+    private static int RunAll(BenchSettings[] runs, ProgressDisplay display, TextWriter output, bool json, CancellationToken cancellation)
+    {
+        if (HostRequirements.FirstMissing() is { } missing)
+        {
+            throw new CommandException(missing, ExitStatus.HostCannot);
+        }
+
+        using ILoggerFactory loggers = ConsoleLogging.Create(LogLevel.Warning);
+        List<BenchResult> results = [];
+        foreach (BenchSettings run in runs)
+        {
+            results.Add(BenchRun.Run(run, display, loggers, cancellation));
+        }
+
+        display.Clear();
+        if (json)
+        {
+            results.ForEach(result => BenchTable.WriteJson(output, result));
+        }
+        else
+        {
+            BenchTable.Write(output, results);
+        }
+
+        if (results.Find(r => !r.Verified) is { } wrong)
+        {
+            return HecaCommandLine.Fail(ExitStatus.Failed, $"bench {wrong.Benchmark}: the data are not what was written");
+        }
+
+        return ExitStatus.Done;
+    }
+
+    /// <summary>SIGINT, SIGTERM and SIGHUP as a token, so that the worker, the pager and the sponsor end in order.</summary>
+    private sealed class Interruption : IDisposable
+    {
+        private const int SignalBase = 128;
+
+        private readonly CancellationTokenSource _source = new();
+        private readonly PosixSignalRegistration[] _registrations;
+        private int _signal = Interop.Libc.SIGINT;
+
+        public Interruption() => _registrations =
+        [
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Interrupt(c, Interop.Libc.SIGINT)),
+            PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Interrupt(c, Interop.Libc.SIGTERM)),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, c => Interrupt(c, 1)),
+        ];
+
+        public CancellationToken Token => _source.Token;
+
+        public int Status => SignalBase + Volatile.Read(ref _signal);
+
+        public void Dispose()
+        {
+            foreach (PosixSignalRegistration registration in _registrations)
+            {
+                registration.Dispose();
+            }
+
+            _source.Dispose();
+        }
+
+        private void Interrupt(PosixSignalContext context, int signal)
+        {
+            context.Cancel = true;
+            Volatile.Write(ref _signal, signal);
+            _source.Cancel();
+        }
+    }
+}
