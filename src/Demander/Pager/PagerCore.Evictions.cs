@@ -86,6 +86,7 @@ internal sealed unsafe partial class PagerCore
 
         _copying += _program.TakeCopies ? count : 0;
         _departing += count;
+        CountInstalled(0);
     }
 
     private static ulong TakeCookie(int block, int start, int pages) => ((ulong)block << 16) | ((ulong)start << 8) | (uint)pages;

@@ -189,10 +189,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private void CountInstalled(int pages)
     {
         _inProgram += pages;
-        if (_inProgram > Counters.ResidentPeakPages)
-        {
-            Counters.ResidentPeakPages = _inProgram;
-        }
+        Counters.ResidentPeakPages = Math.Max(Counters.ResidentPeakPages, _inProgram + _copying);
     }
 
     private void RecordLatency(long faultedAt)
