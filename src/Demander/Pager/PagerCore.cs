@@ -109,6 +109,12 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages that count as resident, in bytes, for the pressure monitor.</summary>
     public long InProgramBytes => _inProgram << PageSize.Shift;
 
+    /// <summary>Pages that count against the budget now.</summary>
+    public long OccupiedPages => _occupied;
+
+    /// <summary>Staging blocks that hold pages on their way out.</summary>
+    public int BlocksInUse => _staging.Count - _staging.FreeBlocks;
+
     /// <summary>What the memory cgroup leaves for resident pages; the smaller of this and the budget holds.</summary>
     public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
 
