@@ -13,7 +13,16 @@ internal sealed unsafe partial class PagerCore
     private const ulong RecycleCookie = 1UL << 32;
     private const ulong DropCookie = 1UL << 33;
 
+    /// <summary>A take that copies may always be this large: below it a ceiling that fell could never be reached again.</summary>
+    private const int CopyPagesMin = 4;
+
     private readonly PageId[] _victims = new PageId[StagingBlocks.BlockPages];
+
+    /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
+    private long _copying;
+
+    /// <summary>Pages that may be taken now: copies must not exceed the ceiling either.</summary>
+    private long TakeRoom => _program.TakeCopies ? Math.Max(Ceiling - _occupied, _copying == 0 ? CopyPagesMin : 0) : long.MaxValue;
 
     /// <summary>Pages per batch: a small budget must not have a large part of itself in staging.</summary>
     private int BatchPages => (int)Math.Clamp(Allowance / 16, 4, StagingBlocks.BlockPages);
@@ -29,7 +38,7 @@ internal sealed unsafe partial class PagerCore
         bool progress = false;
         while (Room + _departing < HighWatermark)
         {
-            int wanted = (int)Math.Min(BatchPages, HighWatermark - Room - _departing);
+            int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), HighWatermark - Room - _departing);
             int count = 0;
             if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages)
             {
@@ -81,6 +90,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         // Where taking means copying, both copies are there until the originals are dropped.
+        _copying += _program.TakeCopies ? count : 0;
         _occupied += _program.TakeCopies ? count : 0;
         _departing += count;
     }
@@ -136,6 +146,7 @@ internal sealed unsafe partial class PagerCore
         if (_program.TakeCopies)
         {
             _occupied -= asked;
+            _copying -= asked;
         }
 
         if (--leaving.Commands == 0)

@@ -292,13 +292,14 @@ internal sealed unsafe partial class PagerCore
         Segment segment = request.Segment!;
         while (request.Cursor < request.End && !SponsorLost)
         {
-            if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages)
+            long most = Math.Min(StagingBlocks.BlockPages, TakeRoom);
+            if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages || most <= 0)
             {
                 return false;
             }
 
             int count = 0;
-            while (request.Cursor < request.End && count < StagingBlocks.BlockPages)
+            while (request.Cursor < request.End && count < most)
             {
                 if (segment.Entries[request.Cursor].State == PageState.Resident)
                 {

@@ -118,7 +118,11 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>What the memory cgroup leaves for resident pages; the smaller of this and the budget holds.</summary>
     public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
 
-    private long Allowance => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
+    /// <summary>What may be in the program at all: resident, staged and, where taking copies, both at once.</summary>
+    private long Ceiling => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
+
+    /// <summary>What installs may fill. Where taking copies, the copies of one batch need room too, or nothing could ever leave.</summary>
+    private long Allowance => Ceiling - (_program.TakeCopies ? Math.Clamp(Ceiling / 16, CopyPagesMin, StagingBlocks.BlockPages) : 0);
 
     private long Room => Allowance - _occupied;
 
