@@ -129,11 +129,6 @@ internal sealed unsafe partial class PagerCore
         ref StagingBlock leaving = ref _staging.Block(block);
         int staged = (block * StagingBlocks.BlockPages) + start;
         leaving.Moved += moved;
-        for (int i = 0; i < moved; i++)
-        {
-            Entry(_staging.Page(staged + i).Id).Apply(PageEvent.TakeDone);
-        }
-
         for (int i = moved; i < asked; i++)
         {
             // The first page after the moved ones met the error; the rest were not tried.

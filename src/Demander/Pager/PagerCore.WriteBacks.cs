@@ -32,6 +32,8 @@ internal sealed unsafe partial class PagerCore
             ref StagedPage page = ref _staging.Page(first + i);
             if (page.State == StagedState.Taking)
             {
+                // Only now: a leaving page is answered from the mirror, which until here held something else.
+                Entry(page.Id).Apply(PageEvent.TakeDone);
                 Judge(first + i, ref page, ref hint);
                 dirty += page.State == StagedState.ToWrite ? 1 : 0;
                 leaving.Pending -= page.State == StagedState.Done ? 1 : 0;
