@@ -44,7 +44,10 @@ internal sealed unsafe partial class PagerCore
             }
 
             var id = new PageId(segment.Number, (long)((fault.Address - segment.Address) >> PageSize.Shift));
-            HandleFault(id, fault.Kind, fault.Thread, now);
+            if (id.Page < segment.OpenPages)
+            {
+                HandleFault(id, fault.Kind, fault.Thread, now);
+            }
         }
 
         _reader.Submit();
@@ -111,7 +114,7 @@ internal sealed unsafe partial class PagerCore
         for (int left = _parked.Count; left > 0; left--)
         {
             (PageId id, long faultedAt, int thread, bool isWrite) = _parked.Pop();
-            if (_segments[id.Segment] is not { } segment || id.Page >= segment.Pages || !Entry(id).IsWaiting)
+            if (_segments[id.Segment] is not { } segment || id.Page >= segment.OpenPages || !Entry(id).IsWaiting)
             {
                 continue;
             }
