@@ -191,9 +191,9 @@ internal sealed unsafe partial class SimulatedProgramMemory
         {
             status = -Errno.EAGAIN;
         }
-        else if (InProgram > Budget())
+        else if (InProgram > Counted())
         {
-            throw new SimulationException($"copying for eviction brought {InProgram} pages into the program, {Budget()} are allowed");
+            throw new SimulationException($"copying for eviction brought {InProgram} pages into the program, the pager has counted {Counted()}");
         }
     }
 

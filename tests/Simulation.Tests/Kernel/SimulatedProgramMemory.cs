@@ -52,11 +52,8 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     /// <summary>Pages that exist now, in segments and in staging.</summary>
     public int InProgram { get; private set; }
 
-    /// <summary>What the pager may install up to, asked at each install.</summary>
-    public Func<long> Allowance { get; set; } = () => long.MaxValue;
-
-    /// <summary>What resident and staged pages together may never exceed while the evictor copies.</summary>
-    public Func<long> Budget { get; set; } = () => long.MaxValue;
+    /// <summary>What the pager has counted as in the program: it must be ahead of what really is, at every moment.</summary>
+    public Func<long> Counted { get; set; } = () => long.MaxValue;
 
     /// <summary>Chance per million that a wake-up is forgotten: for the test that a lost wake-up is noticed.</summary>
     public int LostWakesPerMillion { get; init; }
@@ -217,10 +214,10 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _pages[page] = what;
         _protected[page] = false;
         InProgram++;
-        long allowance = Allowance();
-        if (InProgram > allowance)
+        long counted = Counted();
+        if (InProgram > counted)
         {
-            throw new SimulationException($"page {page} was installed as number {InProgram} of {allowance} that may be in the program");
+            throw new SimulationException($"page {page} was installed as number {InProgram}, the pager has counted {counted}");
         }
     }
 

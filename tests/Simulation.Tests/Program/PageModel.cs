@@ -19,6 +19,9 @@ internal sealed unsafe class PageModel(int pages)
     private readonly bool[] _mayBeLost = new bool[pages];
     private readonly ulong[] _scratch = new ulong[PageSize.Bytes / sizeof(ulong)];
 
+    /// <summary>The pages that are being given up right now: what a read finds may still go.</summary>
+    public (int First, int Pages) Racing { get; set; }
+
     public void Write(int page, int word, ulong value, byte* data)
     {
         _expected[(page * Words) + word] = value;
@@ -51,6 +54,11 @@ internal sealed unsafe class PageModel(int pages)
         if (_mayBeLost[page] && !_uncertain[page])
         {
             throw new SimulationException($"page {page} was lost and has contents again");
+        }
+
+        if (page >= Racing.First && page < Racing.First + Racing.Pages)
+        {
+            return;
         }
 
         if (_uncertain[page])

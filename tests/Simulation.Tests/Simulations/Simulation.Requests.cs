@@ -238,6 +238,8 @@ internal sealed partial class Simulation
             _avoided = (first, pages);
         }
 
+        _model.Racing = (first, pages);
+
         // An access that has begun goes on whatever the manners.
         _isAlone = !_settings.Rude && !_settings.DropsByProgram && _threads.All(thread => !IsAvoided(thread.Page));
         for (int page = first; page < first + pages; page++)
@@ -249,6 +251,7 @@ internal sealed partial class Simulation
     private void EndGivingUp(int first, int pages, bool isUnmapped)
     {
         _avoided = default;
+        _model.Racing = default;
         if (isUnmapped)
         {
             for (int page = first; page < first + pages; page++)

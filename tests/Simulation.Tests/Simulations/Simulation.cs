@@ -20,6 +20,9 @@ internal sealed partial class Simulation : IDisposable
     /// <summary>Steps in which a stopped thread or a request must have gone on; far more than any honest wait takes.</summary>
     private const int HangSteps = 60_000;
 
+    /// <summary>A pressure that falls below what is there must not stop a copying evictor, which needs room to make room.</summary>
+    private const int CopiedOverPressureMax = 4;
+
     private readonly SimulationSettings _settings;
     private readonly Random _random;
     private readonly InMemorySponsor _sponsor = new();
@@ -55,8 +58,7 @@ internal sealed partial class Simulation : IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, new PageHash(key));
-        _memory.Allowance = () => Math.Max(64, Math.Min(_core.BudgetPages, _pressurePages));
-        _memory.Budget = () => _core.BudgetPages;
+        _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
         _threads = new SimulatedThread[settings.Threads];
@@ -103,7 +105,7 @@ internal sealed partial class Simulation : IDisposable
         if (chosen < _settings.PagerWeight)
         {
             _core.CheckConnections = _random.Next(100) == 0;
-            _ = _core.RunOnce();
+            RunPager();
         }
         else if (chosen < _settings.PagerWeight + _settings.EvictorWeight)
         {
@@ -116,6 +118,20 @@ internal sealed partial class Simulation : IDisposable
 
         StepRequests(mayStart);
         CheckHang();
+    }
+
+    /// <summary>Invariant 3: what counts against the budget grows within it only; every install was counted before.</summary>
+    private void RunPager()
+    {
+        long before = _core.OccupiedPages;
+        long budget = _core.BudgetPages;
+        _ = _core.RunOnce();
+        long ceiling = Math.Max(64, Math.Min(Math.Max(budget, _core.BudgetPages), _pressurePages));
+        long excess = _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
+        if (_core.OccupiedPages > before && _core.OccupiedPages > (excess == 0 ? ceiling : Math.Max(before, ceiling) + excess))
+        {
+            throw new SimulationException($"{_core.OccupiedPages} pages count against the budget, {ceiling} may; before it were {before}");
+        }
     }
 
     public void Dispose()
