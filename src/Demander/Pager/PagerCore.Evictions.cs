@@ -18,6 +18,9 @@ internal sealed unsafe partial class PagerCore
 
     private readonly PageId[] _victims = new PageId[StagingBlocks.BlockPages];
 
+    private int _takesInFlight;
+    private int _recyclesInFlight;
+
     /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
     private long _copying;
 
@@ -85,6 +88,7 @@ internal sealed unsafe partial class PagerCore
                 int pages = i + 1 - runStart;
                 _program.PostTake(AddressOf(_victims[runStart]), pages, staged + runStart, TakeCookie(block, runStart, pages));
                 leaving.Commands++;
+                _takesInFlight++;
                 runStart = i + 1;
             }
         }
@@ -144,6 +148,7 @@ internal sealed unsafe partial class PagerCore
             _copying -= asked;
         }
 
+        _takesInFlight--;
         if (--leaving.Commands == 0)
         {
             StageBlock(block);
@@ -186,6 +191,7 @@ internal sealed unsafe partial class PagerCore
         _occupied -= moved;
         _departing -= moved;
         _inProgram -= moved;
+        _recyclesInFlight--;
         _staging.Release(block);
     }
 
@@ -206,6 +212,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         leaving.State = BlockState.Recycling;
+        _recyclesInFlight++;
         _recycles.Push(block);
     }
 

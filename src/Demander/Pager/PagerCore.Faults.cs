@@ -230,13 +230,21 @@ internal sealed unsafe partial class PagerCore
     /// <summary>A page on its way out is answered from the mirror of staging, whatever its write-back does meanwhile.</summary>
     private void RecallStaged(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
+        int staged = entry.Index;
         if (!TryReserve(1))
         {
-            Park(id, ref entry, kind, thread, faultedAt);
+            if (LoseWithoutRoom(id, ref entry))
+            {
+                ForgetStaged(staged);
+            }
+            else
+            {
+                Park(id, ref entry, kind, thread, faultedAt);
+            }
+
             return;
         }
 
-        int staged = entry.Index;
         int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, out int copied);
         if (copied != 1 && errno != Errno.EEXIST)
         {
@@ -271,6 +279,12 @@ internal sealed unsafe partial class PagerCore
 
     private void Lose(PageId id, ref PageEntry entry)
     {
+        if (entry.State == PageState.Held)
+        {
+            _held.Free(entry.Index);
+            entry.Apply(PageEvent.HeldRelease);
+        }
+
         if (entry.State == PageState.Remote)
         {
             Counters.RemotePages--;
@@ -288,7 +302,7 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private bool LoseWithoutRoom(PageId id, ref PageEntry entry)
     {
-        if (!SponsorLost)
+        if (!SponsorLost || _takesInFlight > 0 || _recyclesInFlight > 0 || _writesInFlight > 0)
         {
             return false;
         }

@@ -215,7 +215,11 @@ internal sealed unsafe partial class PagerCore
     {
         if (!TryReserve(1))
         {
-            Park(id, ref entry, kind, thread, faultedAt);
+            if (!LoseWithoutRoom(id, ref entry))
+            {
+                Park(id, ref entry, kind, thread, faultedAt);
+            }
+
             return;
         }
 

@@ -208,6 +208,11 @@ internal sealed unsafe partial class PagerCore
                 case PageState.Remote or PageState.Held:
                     DiscardRemote(ref entry);
                     break;
+                case PageState.Leaving when SponsorLost:
+                    // Its write-back will never end.
+                    entry.Apply(PageEvent.Discard);
+                    ForgetStaged(entry.Index);
+                    break;
                 case PageState.Resident or PageState.Lost:
                     int run = PostDropRun(segment, id, (int)Math.Min(DropRunPages, request.End - request.Cursor));
                     if (run == 0)
