@@ -13,14 +13,27 @@ internal sealed unsafe partial class PagerCore
     private const ulong RecycleCookie = 1UL << 32;
     private const ulong DropCookie = 1UL << 33;
 
+    /// <summary>A take that copies may always be this large: below it a ceiling that fell could never be reached again.</summary>
+    private const int CopyPagesMin = 4;
+
     private readonly PageId[] _victims = new PageId[StagingBlocks.BlockPages];
+
+    private int _takesInFlight;
+    private int _recyclesInFlight;
+
+    /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
+    private long _copying;
+
+    /// <summary>Pages that may be taken now: copies must not exceed the ceiling either.</summary>
+    private long TakeRoom => _program.TakeCopies ? Math.Max(Ceiling - _occupied, _copying == 0 ? CopyPagesMin : 0) : long.MaxValue;
 
     /// <summary>Pages per batch: a small budget must not have a large part of itself in staging.</summary>
     private int BatchPages => (int)Math.Clamp(Allowance / 16, 4, StagingBlocks.BlockPages);
 
     /// <summary>True when a batch has a staging block, commands, and where it must, room for its copies.</summary>
     private bool CanTakeOut =>
-        _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0;
+        _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0
+        && TakeRoom > 0;
 
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
@@ -33,7 +46,7 @@ internal sealed unsafe partial class PagerCore
         bool progress = false;
         while (Room + _departing < HighWatermark)
         {
-            int wanted = (int)Math.Min(BatchPages, HighWatermark - Room - _departing);
+            int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), HighWatermark - Room - _departing);
             int count = 0;
             if (!CanTakeOut)
             {
@@ -80,11 +93,14 @@ internal sealed unsafe partial class PagerCore
                 int pages = i + 1 - runStart;
                 _program.PostTake(AddressOf(_victims[runStart]), pages, staged + runStart, TakeCookie(block, runStart, pages));
                 leaving.Commands++;
+                _takesInFlight++;
                 runStart = i + 1;
             }
         }
 
+        // Where taking means copying, both copies are there until the originals are dropped.
         _copying += _program.TakeCopies ? count : 0;
+        _occupied += _program.TakeCopies ? count : 0;
         _departing += count;
         CountInstalled(0);
     }
@@ -132,8 +148,13 @@ internal sealed unsafe partial class PagerCore
 
         int returned = asked - moved;
         _departing -= returned;
-        _copying -= _program.TakeCopies ? asked : 0;
+        if (_program.TakeCopies)
+        {
+            _occupied -= asked;
+            _copying -= asked;
+        }
 
+        _takesInFlight--;
         if (--leaving.Commands == 0)
         {
             StageBlock(block);
@@ -176,6 +197,7 @@ internal sealed unsafe partial class PagerCore
         _occupied -= moved;
         _departing -= moved;
         _inProgram -= moved;
+        _recyclesInFlight--;
         _staging.Release(block);
     }
 
@@ -196,6 +218,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         leaving.State = BlockState.Recycling;
+        _recyclesInFlight++;
         _recycles.Push(block);
     }
 

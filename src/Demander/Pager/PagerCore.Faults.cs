@@ -44,7 +44,10 @@ internal sealed unsafe partial class PagerCore
             }
 
             var id = new PageId(segment.Number, (long)((fault.Address - segment.Address) >> PageSize.Shift));
-            HandleFault(id, fault.Kind, fault.Thread, now);
+            if (id.Page < segment.OpenPages)
+            {
+                HandleFault(id, fault.Kind, fault.Thread, now);
+            }
         }
 
         _reader.Submit();
@@ -111,7 +114,7 @@ internal sealed unsafe partial class PagerCore
         for (int left = _parked.Count; left > 0; left--)
         {
             (PageId id, long faultedAt, int thread, bool isWrite) = _parked.Pop();
-            if (_segments[id.Segment] is not { } segment || id.Page >= segment.Pages || !Entry(id).IsWaiting)
+            if (_segments[id.Segment] is not { } segment || id.Page >= segment.OpenPages || !Entry(id).IsWaiting)
             {
                 continue;
             }
@@ -227,13 +230,21 @@ internal sealed unsafe partial class PagerCore
     /// <summary>A page on its way out is answered from the mirror of staging, whatever its write-back does meanwhile.</summary>
     private void RecallStaged(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
+        int staged = entry.Index;
         if (!TryReserve(1))
         {
-            Park(id, ref entry, kind, thread, faultedAt);
+            if (LoseWithoutRoom(id, ref entry))
+            {
+                ForgetStaged(staged);
+            }
+            else
+            {
+                Park(id, ref entry, kind, thread, faultedAt);
+            }
+
             return;
         }
 
-        int staged = entry.Index;
         int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, out int copied);
         if (copied != 1 && errno != Errno.EEXIST)
         {
@@ -268,6 +279,12 @@ internal sealed unsafe partial class PagerCore
 
     private void Lose(PageId id, ref PageEntry entry)
     {
+        if (entry.State == PageState.Held)
+        {
+            _held.Free(entry.Index);
+            entry.Apply(PageEvent.HeldRelease);
+        }
+
         if (entry.State == PageState.Remote)
         {
             Counters.RemotePages--;
@@ -285,7 +302,7 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private bool LoseWithoutRoom(PageId id, ref PageEntry entry)
     {
-        if (!SponsorLost)
+        if (!SponsorLost || _takesInFlight > 0 || _recyclesInFlight > 0 || _writesInFlight > 0)
         {
             return false;
         }

@@ -96,7 +96,7 @@ internal sealed unsafe partial class PagerCore
         while (i < window.Count)
         {
             long page = window.First + ((long)i * window.Stride);
-            if (page < 0 || page >= segment.Pages)
+            if (page < 0 || page >= segment.OpenPages)
             {
                 break;
             }
@@ -158,7 +158,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>The pages from <paramref name="page"/> on that are remote in adjacent slots of one slab.</summary>
     private static int RemoteRun(Segment segment, long page, int most)
     {
-        most = (int)Math.Min(Math.Min(most, FetchOperations.RunPages), segment.Pages - page);
+        most = (int)Math.Min(Math.Min(most, FetchOperations.RunPages), segment.OpenPages - page);
         long slot = segment.Entries[page].Slot;
         int run = 1;
         while (run < most && segment.Entries[page + run].State == PageState.Remote && !segment.Entries[page + run].IsWaiting
@@ -173,7 +173,7 @@ internal sealed unsafe partial class PagerCore
 
     private static int UntouchedRun(Segment segment, long page, int most)
     {
-        most = (int)Math.Min(Math.Min(most, ZeroRunPages), segment.Pages - page);
+        most = (int)Math.Min(Math.Min(most, ZeroRunPages), segment.OpenPages - page);
         int run = 1;
         while (run < most && segment.Entries[page + run].State == PageState.Untouched && !segment.Entries[page + run].IsWaiting)
         {
@@ -215,7 +215,11 @@ internal sealed unsafe partial class PagerCore
     {
         if (!TryReserve(1))
         {
-            Park(id, ref entry, kind, thread, faultedAt);
+            if (!LoseWithoutRoom(id, ref entry))
+            {
+                Park(id, ref entry, kind, thread, faultedAt);
+            }
+
             return;
         }
 

@@ -81,10 +81,11 @@ internal sealed unsafe partial class PagerCore
         switch (request.Kind)
         {
             case PagerRequestKind.Free:
-                (request.Cursor, request.End) = (0, segment.Pages);
+                (request.Cursor, request.End, segment.OpenPages) = (0, segment.Pages, 0);
                 break;
             case PagerRequestKind.Resize:
                 (request.Cursor, request.End) = (Math.Min(request.Pages, segment.Pages), segment.Pages);
+                segment.OpenPages = request.Cursor;
                 break;
             default:
                 long first = (long)((request.Address - segment.Address) >> Units.PageSize.Shift);
@@ -207,6 +208,11 @@ internal sealed unsafe partial class PagerCore
                 case PageState.Remote or PageState.Held:
                     DiscardRemote(ref entry);
                     break;
+                case PageState.Leaving when SponsorLost:
+                    // Its write-back will never end.
+                    entry.Apply(PageEvent.Discard);
+                    ForgetStaged(entry.Index);
+                    break;
                 case PageState.Resident or PageState.Lost:
                     int run = PostDropRun(segment, id, (int)Math.Min(DropRunPages, request.End - request.Cursor));
                     if (run == 0)
@@ -221,6 +227,8 @@ internal sealed unsafe partial class PagerCore
                     return false;
             }
 
+            // A page beyond the open ones is waited for no more: were the range used again, its first fault would be taken as parked.
+            entry.IsWaiting &= request.Cursor < segment.OpenPages;
             request.Cursor++;
             progress = true;
         }
@@ -273,6 +281,7 @@ internal sealed unsafe partial class PagerCore
             ref PageEntry entry = ref Entry(id);
             ReleaseSlot(ref entry);
             entry.Apply(PageEvent.DropDone);
+            entry.IsWaiting &= id.Page < _segments[id.Segment].OpenPages;
             if (entry.IsWaiting)
             {
                 _parked.Push(id, 0, 0, isWrite: true);
@@ -292,13 +301,14 @@ internal sealed unsafe partial class PagerCore
         Segment segment = request.Segment!;
         while (request.Cursor < request.End && !SponsorLost)
         {
+            long most = Math.Min(BatchPages, TakeRoom);
             if (!CanTakeOut)
             {
                 return false;
             }
 
             int count = 0;
-            while (request.Cursor < request.End && count < BatchPages)
+            while (request.Cursor < request.End && count < most)
             {
                 if (segment.Entries[request.Cursor].State == PageState.Resident)
                 {
@@ -341,7 +351,7 @@ internal sealed unsafe partial class PagerCore
 
         Segment segment = _segments[number];
         bool progress = false;
-        end = Math.Min(end, segment.Pages);
+        end = Math.Min(end, segment.OpenPages);
         while (cursor < end && !SponsorLost)
         {
             ref PageEntry entry = ref segment.Entries[cursor];

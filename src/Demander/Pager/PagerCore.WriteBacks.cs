@@ -262,8 +262,8 @@ internal sealed unsafe partial class PagerCore
             int pages = (int)(_completions[i].Cookie & 0xFFFF);
             if (_completions[i].Status != DataStatus.Done)
             {
-                // The staged copies are the only ones now: they stay, and answer faults.
                 SponsorLost = true;
+                KeepUnwritten(staged, pages);
                 continue;
             }
 
@@ -274,6 +274,24 @@ internal sealed unsafe partial class PagerCore
         }
 
         return count > 0;
+    }
+
+    /// <summary>A WRITE failed: the staged copies are the only ones now; they stay, and answer faults. Recalled ones are done with.</summary>
+    private void KeepUnwritten(int staged, int pages)
+    {
+        for (int i = staged; i < staged + pages; i++)
+        {
+            ref StagedPage page = ref _staging.Page(i);
+            if (page.State == StagedState.Orphan)
+            {
+                page.State = StagedState.ToWrite;
+                ForgetStaged(i);
+            }
+            else
+            {
+                page.State = StagedState.ToWrite;
+            }
+        }
     }
 
     private void Acknowledge(int staged)

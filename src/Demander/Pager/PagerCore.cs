@@ -59,9 +59,6 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Of these, pages of blocks that are on their way out.</summary>
     private long _departing;
 
-    /// <summary>Pages the evictor is copying; they are there twice.</summary>
-    private int _copying;
-
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
@@ -112,18 +109,22 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages that count as resident, in bytes, for the pressure monitor.</summary>
     public long InProgramBytes => _inProgram << PageSize.Shift;
 
+    /// <summary>Pages that count against the budget now.</summary>
+    public long OccupiedPages => _occupied;
+
+    /// <summary>Staging blocks that hold pages on their way out.</summary>
+    public int BlocksInUse => _staging.Count - _staging.FreeBlocks;
+
     /// <summary>What the memory cgroup leaves for resident pages; the smaller of this and the budget holds.</summary>
     public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
 
-    private long Allowance => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
+    /// <summary>What may be in the program at all: resident, staged and, where taking copies, both at once.</summary>
+    private long Ceiling => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
 
-    private long Room => Allowance - CopyReserve - _occupied;
+    /// <summary>What installs may fill. Where taking copies, the copies of one batch need room too, or nothing could ever leave.</summary>
+    private long Allowance => Ceiling - (_program.TakeCopies ? Math.Clamp(Ceiling / 16, CopyPagesMin, StagingBlocks.BlockPages) : 0);
 
-    /// <summary>
-    /// Where taking means copying, both copies of a batch are there until the originals are dropped: room for one batch is
-    /// kept for that, or a full budget could never be relieved.
-    /// </summary>
-    private int CopyReserve => _program.TakeCopies ? BatchPages : 0;
+    private long Room => Allowance - _occupied;
 
     /// <summary>Free pages are kept above this, so that a fault does not wait for a write-back.</summary>
     private long LowWatermark => Math.Clamp(Allowance / 64, 8, 2048);

@@ -86,8 +86,8 @@ internal static class PageTransitions
         (PageEvent.Recall, PageState.Leaving) => PageState.Resident,
         (PageEvent.DropStart, PageState.Resident or PageState.Lost) => PageState.Dropping,
         (PageEvent.DropDone, PageState.Dropping) => PageState.Untouched,
-        (PageEvent.Discard, PageState.Untouched or PageState.Remote or PageState.Held) => PageState.Untouched,
-        (PageEvent.Lose, PageState.Remote or PageState.Untouched) => PageState.Lost,
+        (PageEvent.Discard, PageState.Untouched or PageState.Remote or PageState.Held or PageState.Leaving) => PageState.Untouched,
+        (PageEvent.Lose, PageState.Remote or PageState.Untouched or PageState.Leaving) => PageState.Lost,
         _ => Impossible,
     };
 }

@@ -34,6 +34,12 @@ internal sealed unsafe class Segment : IDisposable
 
     public long Pages { get; private set; }
 
+    /// <summary>
+    /// Pages that may still be used; fewer than <see cref="Pages"/> while the end (or all) of the segment is given back. Faults
+    /// beyond are left unanswered: the program wakes them when it unregisters the range.
+    /// </summary>
+    public long OpenPages { get; set; }
+
     public ulong End => Address + ((ulong)Pages << PageSize.Shift);
 
     /// <summary>The memfd of the page table; -1 when the table is private memory (simulation).</summary>
@@ -110,6 +116,7 @@ internal sealed unsafe class Segment : IDisposable
         }
 
         Pages = pages;
+        OpenPages = pages;
     }
 
     public void Dispose()

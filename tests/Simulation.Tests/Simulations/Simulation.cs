@@ -1,0 +1,191 @@
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Tests.Kernel;
+using Hecatonchire.Tests.Program;
+using Hecatonchire.Transport;
+using Hecatonchire.Transport.Faulty;
+using Hecatonchire.Transport.InMemory;
+using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
+using Xunit;
+
+namespace Hecatonchire.Tests.Simulations;
+
+/// <summary>
+/// The real <see cref="PagerCore"/> with a simulated kernel, program and sponsor around it, all driven from one seed by one thread. The
+/// checkers are in the other files.
+/// </summary>
+internal sealed partial class Simulation : IDisposable
+{
+    /// <summary>Steps in which a stopped thread or a request must have gone on; far more than any honest wait takes.</summary>
+    private const int HangSteps = 60_000;
+
+    /// <summary>A pressure that falls below what is there must not stop a copying evictor, which needs room to make room.</summary>
+    private const int CopiedOverPressureMax = 4;
+
+    private readonly SimulationSettings _settings;
+    private readonly Random _random;
+    private readonly InMemorySponsor _sponsor = new();
+    private readonly FaultyDataConnection _reader;
+    private readonly IDataConnection _writer;
+    private readonly SimulatedProgramMemory _memory;
+    private readonly PageModel _model;
+    private readonly PagerCore _core;
+    private readonly List<SimulatedSegment> _segments = [];
+    private readonly SimulatedThread[] _threads;
+    private long _now;
+    private long _pressurePages = long.MaxValue;
+
+    public Simulation(SimulationSettings settings, Func<IDataConnection, IDataConnection>? writerDecorator = null)
+    {
+        _settings = settings;
+        _random = new Random(settings.Seed ^ 0x5EED);
+        _memory = new SimulatedProgramMemory(settings.ArenaPages, settings.StagingPages, settings.Threads, settings.TakeCopies, settings.Seed + 1)
+        {
+            BusyPerMillion = settings.BusyPerMillion,
+            LostWakesPerMillion = settings.LostWakesPerMillion,
+        };
+        _reader = Connect(settings.Seed + 2, settings.ReaderEndsAt);
+        FaultyDataConnection writer = Connect(settings.Seed + 3, settings.WriterEndsAt);
+        _writer = writerDecorator is null ? writer : writerDecorator(writer);
+        IPrefetchPolicy prefetch = settings.Prefetch switch
+        {
+            "none" => new NoPrefetch(),
+            "window" => new WindowPrefetch(),
+            _ => new TrendPrefetch(),
+        };
+        Assert.True(LocalBudget.TryParse(settings.Local, out LocalBudget local));
+        byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
+        _random.NextBytes(key);
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, new PageHash(key));
+        _memory.Counted = () => _core.OccupiedPages;
+        _memory.OnRecycle = CheckRecycle;
+        _model = new PageModel(settings.ArenaPages);
+        _threads = new SimulatedThread[settings.Threads];
+        for (int i = 0; i < _threads.Length; i++)
+        {
+            _threads[i] = new SimulatedThread(i, _memory, _model, _segments, settings.Seed + 10 + i) { IsAvoided = IsAvoided };
+        }
+    }
+
+    public PagerCore Core => _core;
+
+    public long Accesses => _threads.Sum(thread => thread.Accesses);
+
+    public long BusErrors => _threads.Sum(thread => thread.BusErrors);
+
+    /// <summary>Runs everything: work, reading it all back, giving it all up. Throws where a rule is broken.</summary>
+    public void Run()
+    {
+        for (int i = 0; i < _settings.Steps; i++)
+        {
+            Step(mayStart: true);
+            if (_random.Next(1000) < _settings.PressurePerThousand)
+            {
+                LimitByPressure(_random.Next(3) == 0 ? long.MaxValue : _random.Next(0, 600));
+            }
+
+            if (i % 200 == 0)
+            {
+                CheckCounters();
+            }
+        }
+
+        LimitByPressure(long.MaxValue);
+        Settle();
+        ReadAllBack();
+        GiveAllUp();
+    }
+
+    public void Step(bool mayStart)
+    {
+        _now++;
+        int weights = _settings.PagerWeight + _settings.EvictorWeight + _settings.ThreadWeight;
+        int chosen = _random.Next(weights);
+        if (chosen < _settings.PagerWeight)
+        {
+            _core.CheckConnections = _random.Next(100) == 0;
+            RunPager();
+        }
+        else if (chosen < _settings.PagerWeight + _settings.EvictorWeight)
+        {
+            _ = _memory.StepEvictor();
+        }
+        else
+        {
+            _threads[_random.Next(_threads.Length)].Step(_now, mayStart);
+        }
+
+        StepRequests(mayStart);
+        CheckHang();
+    }
+
+    /// <summary>Invariant 3: what counts against the budget grows within it only; every install was counted before.</summary>
+    private void RunPager()
+    {
+        long before = _core.OccupiedPages;
+        long budget = _core.BudgetPages;
+        _ = _core.RunOnce();
+        long ceiling = Math.Max(64, Math.Min(Math.Max(budget, _core.BudgetPages), _pressurePages));
+        long excess = _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
+        if (_core.OccupiedPages > before && _core.OccupiedPages > (excess == 0 ? ceiling : Math.Max(before, ceiling) + excess))
+        {
+            throw new SimulationException($"{_core.OccupiedPages} pages count against the budget, {ceiling} may; before it were {before}");
+        }
+    }
+
+    public void Dispose()
+    {
+        _core.Dispose();
+        _reader.Dispose();
+        _writer.Dispose();
+        _memory.Dispose();
+        _sponsor.Dispose();
+    }
+
+    private FaultyDataConnection Connect(int seed, int endsAt) => new(
+        new InMemoryDataConnection(_sponsor, shuffleSeed: seed, requestsInFlightMax: _settings.RequestsInFlight),
+        new FaultSchedule { Seed = seed, DelayPerMillion = _settings.DelayPerMillion, Reorder = true, DropAtRequest = endsAt });
+
+    private void LimitByPressure(long pages)
+    {
+        _pressurePages = pages;
+        _core.LimitByPressure(pages == long.MaxValue ? pages : pages << PageSize.Shift);
+    }
+
+    /// <summary>Ends the accesses and requests that are under way, then runs until the pager has nothing in flight.</summary>
+    private void Settle()
+    {
+        for (int i = 0; i < HangSteps * 2; i++)
+        {
+            if (_threads.All(thread => thread.IsIdle) && !HasRequest && !_memory.EvictorHasWork && (!_core.IsBusy || _core.SponsorLost))
+            {
+                CheckCounters();
+                return;
+            }
+
+            Step(mayStart: false);
+        }
+
+        throw new SimulationException($"the pager does not come to rest: {_core.Counters.DepartingPages} pages are departing");
+    }
+
+    private void ReadAllBack()
+    {
+        foreach (SimulatedSegment segment in _segments)
+        {
+            for (int page = segment.First; page < segment.First + segment.Pages; page++)
+            {
+                SimulatedThread thread = _threads[page % _threads.Length];
+                while (!thread.IsIdle)
+                {
+                    Step(mayStart: false);
+                }
+
+                thread.Read(page);
+            }
+        }
+
+        Settle();
+    }
+}

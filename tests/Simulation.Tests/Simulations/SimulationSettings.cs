@@ -1,0 +1,63 @@
+namespace Hecatonchire.Tests.Simulations;
+
+/// <summary>What one simulation does; all of it from the seed.</summary>
+internal sealed record SimulationSettings
+{
+    public required int Seed { get; init; }
+    public int Steps { get; init; } = 8000;
+    public int Threads { get; init; } = 4;
+    public int ArenaPages { get; init; } = 2048;
+    public int StagingPages { get; init; } = 512;
+    public bool TakeCopies { get; init; }
+    public string Local { get; init; } = "1MiB";
+    public string Prefetch { get; init; } = "trend";
+    public int PagerWeight { get; init; } = 40;
+    public int EvictorWeight { get; init; } = 20;
+    public int ThreadWeight { get; init; } = 40;
+    public int RequestsPerThousand { get; init; } = 5;
+    public int PressurePerThousand { get; init; } = 2;
+    public int BusyPerMillion { get; init; }
+    public int DelayPerMillion { get; init; }
+    public int RequestsInFlight { get; init; } = 64;
+    public bool DropsByProgram { get; init; }
+
+    /// <summary>True: threads also touch what is being given up at the same time.</summary>
+    public bool Rude { get; init; }
+
+    /// <summary>The request of the reader or writer connection at which it ends; 0: never.</summary>
+    public int ReaderEndsAt { get; init; }
+    public int WriterEndsAt { get; init; }
+    public int LostWakesPerMillion { get; init; }
+
+    public bool Disconnects => ReaderEndsAt != 0 || WriterEndsAt != 0;
+
+    public static SimulationSettings FromSeed(int seed)
+    {
+        var random = new Random(seed);
+        bool takeCopies = random.Next(3) == 0;
+        bool isRude = random.Next(3) == 0;
+        bool disconnects = random.Next(4) == 0;
+        bool readerEnds = random.Next(2) == 0;
+        return new SimulationSettings
+        {
+            Seed = seed,
+            Threads = random.Next(1, 9),
+            TakeCopies = takeCopies,
+            Local = !takeCopies && random.Next(3) == 0 ? "1:4" : random.Next(2) == 0 ? "1MiB" : "2MiB",
+            Prefetch = random.Next(4) switch { 0 => "none", 1 => "window", _ => "trend" },
+            StagingPages = random.Next(2) == 0 ? 512 : 128,
+            PagerWeight = random.Next(5, 60),
+            EvictorWeight = random.Next(2, 40),
+            ThreadWeight = random.Next(10, 80),
+            RequestsPerThousand = random.Next(2) == 0 ? 2 : 20,
+            PressurePerThousand = random.Next(2) == 0 ? 0 : 5,
+            BusyPerMillion = random.Next(3) == 0 ? 50_000 : 0,
+            DelayPerMillion = random.Next(2) == 0 ? 0 : 300_000,
+            RequestsInFlight = random.Next(3) == 0 ? 4 : 64,
+            DropsByProgram = !takeCopies && random.Next(4) == 0,
+            Rude = isRude,
+            ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,
+            WriterEndsAt = disconnects && !readerEnds ? random.Next(1, 200) : 0,
+        };
+    }
+}
