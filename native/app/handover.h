@@ -6,8 +6,8 @@
  *
  * 1. A SOCK_SEQPACKET Unix socket (path in HECA_SOCKET). One packet is one message of `struct heca_message`. The
  *    program asks, the pager answers each request with one packet of the same `kind` and `sequence`, `status` 0 or
- *    -errno. Requests are serial: the library sends the next one when the last is answered. The connection lives as long
- *    as the session; its end tells either side that the other is gone.
+ *    -errno. Requests are serial: the library sends the next one when the last is answered. The connection lives as
+ * long as the session; its end tells either side that the other is gone.
  *
  *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
  *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
@@ -26,8 +26,9 @@
  *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
  *    completions: evictor -> pager, one per command, in order of the commands.
  *    Indices are free-running 32-bit counters; entry i lives in slot i % HECA_RING_ENTRIES. The producer writes the
- *    entry, then publishes the index with release order; the consumer reads it with acquire order. The pager never has more
- *    than HECA_RING_ENTRIES commands unanswered, so neither queue can overflow. A side that is about to sleep sets its
+ *    entry, then publishes the index with release order; the consumer reads it with acquire order. The pager never has
+ * more than HECA_RING_ENTRIES commands unanswered, so neither queue can overflow. A side that is about to sleep sets
+ * its
  *    *_sleeping word (seq_cst), looks at the queue once more, then reads its eventfd; the producer writes the eventfd
  *    only where it finds the word set, and clears it by exchange.
  */
@@ -74,9 +75,9 @@ struct heca_message {
 };
 
 enum heca_command_op {
-    /* Move `pages` from `source` (segment) to `target` (staging): afterwards the source pages are missing and a touch is a
-     * fault. With UFFDIO_MOVE where it is there; else write-protect, copy, MADV_DONTNEED. The completion's `pages` says
-     * how many leading pages moved; fewer than asked: `status` is the -errno that stopped it. */
+    /* Move `pages` from `source` (segment) to `target` (staging): afterwards the source pages are missing and a touch
+     * is a fault. With UFFDIO_MOVE where it is there; else write-protect, copy, MADV_DONTNEED. The completion's `pages`
+     * says how many leading pages moved; fewer than asked: `status` is the -errno that stopped it. */
     HECA_COMMAND_TAKE = 1,
     /* Return staging pages to the kernel: `pages` from `target`. */
     HECA_COMMAND_RECYCLE = 2,

@@ -49,26 +49,27 @@ HECA_API int32_t heca_segment_allocate(uint64_t bytes, uint64_t reserve_bytes, v
 /* Gives the segment that starts at `address` back: local pages, address space and slots. */
 HECA_API int32_t heca_segment_free(void *address);
 
-/* Grows or shrinks the segment in place. The address stays; new pages are zero; shrinking drops the pages at the end. */
+/* Grows or shrinks the segment in place. The address stays; new pages are zero; shrinking drops the pages at the end.
+ */
 HECA_API int32_t heca_segment_resize(void *address, uint64_t bytes);
 
 /* Gives a hint for [address, address + bytes), a range inside one segment. */
 HECA_API int32_t heca_segment_advise(void *address, uint64_t bytes, int32_t advice);
 
 struct heca_statistics {
-    uint64_t segment_bytes;    /* allocated, over all segments of this process */
-    uint64_t resident_bytes;   /* pages in this process, staging included */
-    uint64_t remote_bytes;     /* pages whose only copy is on the sponsor */
-    uint64_t budget_bytes;     /* the bound of resident_bytes now */
+    uint64_t segment_bytes;  /* allocated, over all segments of this process */
+    uint64_t resident_bytes; /* pages in this process, staging included */
+    uint64_t remote_bytes;   /* pages whose only copy is on the sponsor */
+    uint64_t budget_bytes;   /* the bound of resident_bytes now */
     uint64_t resident_peak_bytes;
     uint64_t faults;
-    uint64_t pages_in;         /* fetched from the sponsor, prefetched ones included */
-    uint64_t pages_out;        /* written to the sponsor */
-    uint64_t pages_dropped;    /* evicted clean, without a write */
+    uint64_t pages_in;      /* fetched from the sponsor, prefetched ones included */
+    uint64_t pages_out;     /* written to the sponsor */
+    uint64_t pages_dropped; /* evicted clean, without a write */
     uint64_t pages_prefetched;
     uint64_t prefetch_used;
     uint64_t prefetch_wasted;
-    uint64_t pages_lost;       /* no sponsor can return them; touching one raises SIGBUS */
+    uint64_t pages_lost; /* no sponsor can return them; touching one raises SIGBUS */
     uint64_t reserved[3];
 };
 

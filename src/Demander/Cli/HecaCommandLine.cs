@@ -28,6 +28,7 @@ internal static class HecaCommandLine
             root.Add(command);
         }
 
+        DetailedCommand.ExtendHelp(root);
         return root;
     }
 
@@ -40,8 +41,7 @@ internal static class HecaCommandLine
             ParseResult parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
             {
-                string command = CommandPath(parsed);
-                return Fail(ExitStatus.Usage, $"{parsed.Errors[0].Message.TrimEnd('.')}; `{command} --help` says what it takes");
+                return Fail(ExitStatus.Usage, $"{WhatIsWrong(parsed)}; `{CommandPath(parsed)} --help` says what it takes");
             }
 
             return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
@@ -75,6 +75,14 @@ internal static class HecaCommandLine
             _ => Fail(ExitStatus.Failed, $"unexpected {e.GetType().Name}: {e.Message} ({DebugEnvironment}=1 shows where)"),
         };
     }
+
+    private static string WhatIsWrong(ParseResult parsed) => parsed switch
+    {
+        { UnmatchedTokens: [string stray, ..] } => $"'{stray}' is no {(stray.StartsWith('-') ? "option" : "command")} of it",
+        { CommandResult.Command: RootCommand root } when parsed.Tokens.Count == 0 =>
+            $"no command given: {string.Join(", ", root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name))}",
+        _ => parsed.Errors[0].Message.TrimEnd('.'),
+    };
 
     private static string CommandPath(ParseResult parsed)
     {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -15,25 +16,29 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 {
     private const string Usage = "usage: heca run [options] -- PROGRAM [ARGS]";
 
-    private const string Description =
-        "Runs a program that uses heca.h or the C# API, with its sponsored memory on a sponsor.\n\n"
-        + "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
+    private const string Description = "Run a program that uses heca.h or the C# API, with its memory on a sponsor";
+
+    private const string Details =
+        "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
         + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
         + "  heca run --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- ./program --its-own-options\n"
         + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- heca-sample\n"
-        + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program";
+        + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program\n";
 
     private readonly Option<string> _local = new("--local")
     {
-        HelpName = "SIZE|N:M", DefaultValueFactory = _ => "1:4",
+        HelpName = "SIZE|N:M",
+        DefaultValueFactory = _ => "1:4",
         Description = "Sponsored memory that may be resident: a size such as 256MiB, or a share of what the program allocates",
     };
 
     private readonly Option<string> _prefetch = new("--prefetch")
     {
-        HelpName = "none|window|trend", DefaultValueFactory = _ => "trend", Description = "What to fetch ahead of the program",
+        HelpName = "none|window|trend",
+        DefaultValueFactory = _ => "trend",
+        Description = "What to fetch ahead of the program",
     };
 
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
@@ -49,40 +54,48 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private readonly Option<string?> _memory = new("--memory")
     {
-        HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]",
+        HelpName = "SIZE",
+        Description = "What the embedded sponsor offers [default: 1GiB]",
     };
 
     private readonly Option<string> _stopAfter = new("--stop-after")
     {
-        HelpName = "SECONDS", DefaultValueFactory = _ => "30",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => "30",
         Description = "Stop the program when it has been without its pager for so long; 0 never does",
     };
 
     private readonly Option<string?> _metrics = new("--metrics")
     {
-        HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there; a port alone means loopback",
+        HelpName = "HOST:PORT",
+        Description = "Serve Prometheus metrics there; a port alone means loopback",
     };
 
     private readonly Option<string> _transport = new("--transport")
     {
-        HelpName = "tcp|auto", DefaultValueFactory = _ => "auto", Description = "How pages travel; auto is tcp in this version",
+        HelpName = "tcp|auto",
+        DefaultValueFactory = _ => "auto",
+        Description = "How pages travel; auto is tcp in this version",
     };
 
     private readonly Option<string> _logLevel = new("--log-level")
     {
-        HelpName = "LEVEL", DefaultValueFactory = _ => "warning", Description = "trace, debug, information, warning, error, critical or none",
+        HelpName = "LEVEL",
+        DefaultValueFactory = _ => "warning",
+        Description = "trace, debug, information, warning, error, critical or none",
     };
 
     private readonly Option<bool> _stats = new("--stats") { Description = "Print the pager's figures on standard error at the end" };
 
     private readonly Argument<string[]> _program = new("PROGRAM")
     {
-        Arity = ArgumentArity.ZeroOrMore, Description = "The program and its arguments, after --",
+        Arity = ArgumentArity.ZeroOrMore,
+        Description = "The program and its arguments, after --",
     };
 
     public Command Create()
     {
-        var command = new Command("run", Description)
+        var command = new DetailedCommand("run", Description, Details)
         {
             _local, _prefetch, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
@@ -92,7 +105,13 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private RunSettings Read(ParseResult parsed)
     {
-        string[] program = parsed.GetValue(_program) ?? [];
+        string[] program = [.. parsed.Tokens.SkipWhile(token => token.Type != TokenType.DoubleDash).Skip(1).Select(token => token.Value)];
+        string[] arguments = parsed.GetValue(_program) ?? [];
+        if (arguments.Length > program.Length)
+        {
+            throw Bad($"'{arguments[0]}' is no option of heca run; the program follows --; {Usage}");
+        }
+
         if (program.Length == 0)
         {
             throw Bad($"no program to run; {Usage}");

@@ -1,0 +1,42 @@
+# make         both programs, runnable, under bin/
+# make demo    the main job on this host: a random walk and a quicksort in a quarter of the memory they need
+# make test    every test
+# make check   formatting
+# make clean   what the others made
+
+SHELL := /bin/bash
+CONFIGURATION ?= Release
+DOTNET ?= dotnet
+PUBLISH := $(DOTNET) publish --nologo --verbosity quiet --configuration $(CONFIGURATION) --output bin
+NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[ch]' -print)
+
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+
+.PHONY: all host demo test check clean
+
+all: host
+	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
+	$(PUBLISH) src/Demander/Hecatonchire.Demander.csproj
+
+host:
+	@scripts/ensure-host.sh build
+
+demo:
+	@scripts/ensure-host.sh demo
+	@$(MAKE) --no-print-directory all
+	bin/heca bench demo
+
+test:
+	@scripts/ensure-host.sh test
+	@$(MAKE) --no-print-directory all
+	@tests/run-tests.sh $(CONFIGURATION)
+
+check:
+	@scripts/ensure-host.sh check
+	$(DOTNET) format Hecatonchire.sln --verify-no-changes
+	clang-format --dry-run -Werror $(NATIVE_SOURCES)
+
+clean:
+	rm -rf bin native/build
+	find src tests samples -type d \( -name bin -o -name obj \) -prune -exec rm -rf {} +

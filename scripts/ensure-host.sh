@@ -1,0 +1,74 @@
+#!/bin/bash
+# Makes sure that this host has what `make` needs: ensure-host.sh build|demo|test|check. Installs the Debian packages that are
+# missing, and only those. What it cannot mend it says in one line, with how to get it, and exits 3.
+set -euo pipefail
+
+purpose=${1:-build}
+
+lacking() {
+    echo "heca: $*" >&2
+    exit 3
+}
+
+has_header() { [ -e "/usr/include/$1" ] || [ -e "/usr/include/$(uname -m)-linux-gnu/$1" ]; }
+has_library() { ldconfig=$(command -v ldconfig || echo /sbin/ldconfig); "$ldconfig" -p 2>/dev/null | grep -F "$1" >/dev/null; }
+has_python() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
+
+[ "$(uname -s)" = Linux ] || lacking "this is $(uname -s); Hecatonchire runs on Linux"
+
+if ! command -v dotnet >/dev/null || ! dotnet --list-sdks | grep '^10\.' >/dev/null; then
+    lacking "no .NET 10 SDK: install it with: curl -fsSL https://dot.net/v1/dotnet-install.sh | bash -s -- --channel 10.0 && export PATH=\$HOME/.dotnet:\$PATH"
+fi
+
+missing=()
+command -v cmake >/dev/null || missing+=(cmake)
+command -v gcc >/dev/null || command -v cc >/dev/null || missing+=(gcc)
+has_header stdio.h || missing+=(libc6-dev)
+has_library libzmq.so.5 || missing+=(libzmq5)
+if [ "$purpose" = test ]; then
+    has_python zmq || missing+=(python3-zmq)
+    has_python msgpack || missing+=(python3-msgpack)
+    command -v promtool >/dev/null || missing+=(prometheus)
+elif [ "$purpose" = check ]; then
+    command -v clang-format >/dev/null || missing+=(clang-format)
+fi
+
+# For promtool only: the daemons of the package are neither started now nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+forget_policy() { [ "$policy_is_ours" = no ] || rm -f "$policy"; }
+trap forget_policy EXIT
+
+forbid_services() {
+    [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && policy_is_ours=yes; }
+}
+
+# The lock is often held for a moment by a host's own timers.
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null; }
+
+if [ ${#missing[@]} -gt 0 ]; then
+    install="apt-get install --no-install-recommends ${missing[*]}"
+    command -v apt-get >/dev/null || lacking "missing: ${missing[*]} (names of Debian's packages); install them with this host's package manager"
+    [ "$(id -u)" = 0 ] || lacking "missing: ${missing[*]}; install them with: sudo $install"
+    echo "heca: installing ${missing[*]}" >&2
+    log=$(mktemp)
+    forbid_services
+    if ! apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+        # The lists may be absent, as in fresh containers, or out of date.
+        if ! { apt update && apt install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+            reason=$(grep -m1 '^E:' "$log" || tail -n1 "$log")
+            rm -f "$log"
+            lacking "cannot install ${missing[*]}: ${reason#E: }; try: $install"
+        fi
+    fi
+    rm -f "$log"
+    case " ${missing[*]} " in
+    *' prometheus '*) command -v systemctl >/dev/null && systemctl disable --quiet prometheus.service 2>/dev/null || true ;;
+    esac
+fi
+
+# A pager wants a userfaultfd that sees faults inside system calls too. `heca check` says more; this spares a build in vain.
+if [ "$purpose" = demo ] && [ "$(id -u)" != 0 ] && ! { [ -r /dev/userfaultfd ] && [ -w /dev/userfaultfd ]; } &&
+    [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || echo 0)" != 1 ]; then
+    lacking "this user may not make a userfaultfd: run as root, or: sudo sysctl vm.unprivileged_userfaultfd=1"
+fi

@@ -1,0 +1,178 @@
+using System.Diagnostics;
+using Hecatonchire.Cli;
+using Hecatonchire.Cli.Run;
+using Hecatonchire.Interop;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+using Hecatonchire.Tests.Host;
+using Xunit;
+
+namespace Hecatonchire.Tests.Cli;
+
+/// <summary>
+/// `heca run` with real programs that use no sponsored memory: their exit status, their environment, the signals they get and
+/// what is left afterwards. The pager of these tests has nothing to do.
+/// </summary>
+public sealed class RunCommandTests : IDisposable
+{
+    private const UnixFileMode ForThisUserOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private static readonly TimeSpan TimeMax = TimeSpan.FromSeconds(20);
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("heca-test-").FullName;
+    private readonly List<IdlePager> _pagers = [];
+    private readonly List<OwnSponsor> _sponsors = [];
+    private string? _failure;
+
+    public RunCommandTests() => HostCapability.Require("userfaultfd", HostIsFit(), "`heca run` refuses this host: see `heca check`");
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Theory]
+    [InlineData(0, "exit 0")]
+    [InlineData(7, "exit 7")]
+    [InlineData(255, "exit 255")]
+    [InlineData(128 + 15, "kill -TERM $$")]
+    [InlineData(128 + 9, "kill -KILL $$")]
+    [InlineData(128 + 7, "kill -BUS $$")]
+    public void The_status_is_the_programs(int status, string script) => Assert.Equal(status, Run("sh", "-c", script));
+
+    [Fact]
+    public void A_file_that_the_kernel_refuses_to_execute_is_126_and_leaves_nothing()
+    {
+        string path = Path.Combine(_directory, "garbage");
+        File.WriteAllText(path, "no program\n");
+        File.SetUnixFileMode(path, ForThisUserOnly);
+        Assert.Equal(126, Run(path));
+        CheckNothingIsLeft();
+    }
+
+    [Fact]
+    public void The_program_gets_its_arguments_unchanged_and_finds_the_pager_and_the_library()
+    {
+        string result = Path.Combine(_directory, "result");
+        Assert.Equal(0, Run("sh", "-c", "printf '%s\\n' \"$HECA_SOCKET\" \"${LD_LIBRARY_PATH##*:}\" \"$@\" > \"$0\"", result, "--local", "@x", "--", "a b"));
+        string[] lines = File.ReadAllLines(result);
+        Assert.Equal([_pagers.Single().SocketPath, AppContext.BaseDirectory.TrimEnd('/'), "--local", "@x", "--", "a b"], lines);
+    }
+
+    [Fact]
+    public void The_pager_is_started_as_the_options_say()
+    {
+        Assert.Equal(0, Run(["--local", "1:8", "--prefetch", "window", "--stop-after", "2.5", "--memory", "3GiB"], "true"));
+        PagerOptions options = _pagers.Single().Options;
+        Assert.Equal("1:8", options.Local.ToString());
+        Assert.Equal(Prefetch.PrefetchKind.Window, options.Prefetch);
+        Assert.Equal(TimeSpan.FromSeconds(2.5), options.StopProgramAfter);
+        Assert.Equal(3L << 30, _sponsors.Single().Bytes);
+        Assert.Equal(_sponsors.Single().Endpoint, options.Sponsor);
+    }
+
+    [Fact]
+    public void A_pager_that_failed_is_status_1_however_the_program_ended()
+    {
+        _failure = "the sponsor is gone";
+        Assert.Equal(1, Run("sh", "-c", "kill -BUS $$"));
+        Assert.Equal(1, Run("true"));
+        CheckNothingIsLeft();
+    }
+
+    [Fact]
+    public void Nothing_is_left_when_the_pager_does_not_start()
+    {
+        RunCommand command = new((_, _) => throw new PagerStartException("no room", 3), StartSponsor);
+        Assert.Equal(3, Invoke(command, [], ["true"]));
+        Assert.True(_sponsors.Single().Disposed);
+    }
+
+    [Theory]
+    [InlineData("USR1", 10)]
+    [InlineData("USR2", 12)]
+    [InlineData("HUP", 1)]
+    [InlineData("TERM", 15)]
+    public async Task A_signal_to_us_reaches_the_program_and_its_answer_is_the_status(string name, int number)
+    {
+        // The shell runs a trap at once only while it waits for a child in the background.
+        string ready = Path.Combine(_directory, "ready");
+        string script = $"sleep 20 & trap \"kill $!; exit 42\" {name}; : > \"$0\"; wait";
+        Task<int> run = Task.Run(() => Run("sh", "-c", script, ready));
+        await Until(() => File.Exists(ready) || run.IsCompleted);
+        Assert.False(run.IsCompleted);
+        Assert.Equal(0, Libc.Kill(Environment.ProcessId, number));
+        Assert.Equal(42, await run.WaitAsync(TimeMax));
+        CheckNothingIsLeft();
+    }
+
+    private static async Task Until(Func<bool> state)
+    {
+        for (long start = Stopwatch.GetTimestamp(); !state(); await Task.Yield())
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < TimeMax, "not within the deadline");
+        }
+    }
+
+    private static bool HostIsFit() => Hecatonchire.Host.HostRequirements.FirstMissing() is null;
+
+    private int Run(params string[] program) => Run([], program);
+
+    private int Run(string[] options, params string[] program) => Invoke(new RunCommand(StartPager, StartSponsor), options, program);
+
+    private static int Invoke(RunCommand command, string[] options, string[] program) =>
+        HecaCommandLine.Invoke(HecaCommandLine.Create(command.Create()), ["run", "--embedded", .. options, "--", .. program]);
+
+    private void CheckNothingIsLeft()
+    {
+        Assert.All(_pagers, pager => Assert.True(pager.Disposed));
+        Assert.All(_sponsors, sponsor => Assert.True(sponsor.Disposed));
+        Assert.All(_pagers, pager => Assert.False(Directory.Exists(Path.GetDirectoryName(pager.SocketPath))));
+    }
+
+    private IdlePager StartPager(PagerOptions options, Microsoft.Extensions.Logging.ILoggerFactory loggers)
+    {
+        var pager = new IdlePager(options, _failure);
+        _pagers.Add(pager);
+        Assert.Equal(ForThisUserOnly, File.GetUnixFileMode(Path.GetDirectoryName(options.SocketPath)!));
+        return pager;
+    }
+
+    private OwnSponsor StartSponsor(long bytes)
+    {
+        var sponsor = new OwnSponsor(bytes);
+        _sponsors.Add(sponsor);
+        return sponsor;
+    }
+
+    private sealed class IdlePager(PagerOptions options, string? failure) : IPagerHost
+    {
+        public PagerOptions Options => options;
+
+        public bool Disposed { get; private set; }
+
+        public string SocketPath => options.SocketPath;
+
+        public string? Failure => failure;
+
+        public PagerSnapshot Snapshot() => default;
+
+        public void CopyLatencies(LatencyHistogram target)
+        {
+        }
+
+        public void ResetMeasurements()
+        {
+        }
+
+        public void Dispose() => Disposed = true;
+    }
+
+    private sealed class OwnSponsor(long bytes) : ISponsorSource
+    {
+        public long Bytes => bytes;
+
+        public bool Disposed { get; private set; }
+
+        public SponsorEndpoint Endpoint { get; } = new("127.0.0.1", 7400, new string('0', 40));
+
+        public void Dispose() => Disposed = true;
+    }
+}
