@@ -59,6 +59,8 @@ internal sealed partial class SponsorClient : IDisposable
         _thread = new Thread(Run) { Name = "heca-control", IsBackground = true };
     }
 
+    public Guid Demander => _demander;
+
     /// <summary>What the sponsor said of itself at the first hello.</summary>
     public HelloAnswer Hello { get; private set; } = null!;
 

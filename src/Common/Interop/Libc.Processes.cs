@@ -12,6 +12,10 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "tcgetpgrp", SetLastError = true)]
     public static partial int ForegroundGroup(int terminal);
 
+    /// <summary>Sets what a signal does: 0 the default, 1 nothing. Returns what it did before, -1 on error.</summary>
+    [LibraryImport("libc", EntryPoint = "signal", SetLastError = true)]
+    public static partial nint SetSignalAction(int signal, nint action);
+
     [LibraryImport("libc", EntryPoint = "access", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int Access(string path, int mode);
 }

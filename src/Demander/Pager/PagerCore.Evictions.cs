@@ -18,6 +18,10 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Pages per batch: a small budget must not have a large part of itself in staging.</summary>
     private int BatchPages => (int)Math.Clamp(Allowance / 16, 4, StagingBlocks.BlockPages);
 
+    /// <summary>True when a batch has a staging block, commands, and where it must, room for its copies.</summary>
+    private bool CanTakeOut =>
+        _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0;
+
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
     {
@@ -31,7 +35,7 @@ internal sealed unsafe partial class PagerCore
         {
             int wanted = (int)Math.Min(BatchPages, HighWatermark - Room - _departing);
             int count = 0;
-            if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages)
+            if (!CanTakeOut)
             {
                 break;
             }
@@ -80,9 +84,9 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
-        // Where taking means copying, both copies are there until the originals are dropped.
-        _occupied += _program.TakeCopies ? count : 0;
+        _copying += _program.TakeCopies ? count : 0;
         _departing += count;
+        CountInstalled(0);
     }
 
     private static ulong TakeCookie(int block, int start, int pages) => ((ulong)block << 16) | ((ulong)start << 8) | (uint)pages;
@@ -119,11 +123,6 @@ internal sealed unsafe partial class PagerCore
         ref StagingBlock leaving = ref _staging.Block(block);
         int staged = (block * StagingBlocks.BlockPages) + start;
         leaving.Moved += moved;
-        for (int i = 0; i < moved; i++)
-        {
-            Entry(_staging.Page(staged + i).Id).Apply(PageEvent.TakeDone);
-        }
-
         for (int i = moved; i < asked; i++)
         {
             // The first page after the moved ones met the error; the rest were not tried.
@@ -133,10 +132,7 @@ internal sealed unsafe partial class PagerCore
 
         int returned = asked - moved;
         _departing -= returned;
-        if (_program.TakeCopies)
-        {
-            _occupied -= asked;
-        }
+        _copying -= _program.TakeCopies ? asked : 0;
 
         if (--leaving.Commands == 0)
         {

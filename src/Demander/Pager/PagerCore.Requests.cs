@@ -292,13 +292,13 @@ internal sealed unsafe partial class PagerCore
         Segment segment = request.Segment!;
         while (request.Cursor < request.End && !SponsorLost)
         {
-            if (_staging.FreeBlocks == 0 || _program.FreeCommands < StagingBlocks.BlockPages)
+            if (!CanTakeOut)
             {
                 return false;
             }
 
             int count = 0;
-            while (request.Cursor < request.End && count < StagingBlocks.BlockPages)
+            while (request.Cursor < request.End && count < BatchPages)
             {
                 if (segment.Entries[request.Cursor].State == PageState.Resident)
                 {

@@ -25,24 +25,26 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
-        int dirty = 0;
+        // Only now are they Leaving: a fault on a page whose mirror is not read yet must wait for it.
         long hint = PageEntry.NoSlot;
+        bool isDirty = false;
         for (int i = 0; i < leaving.Pages; i++)
         {
             ref StagedPage page = ref _staging.Page(first + i);
             if (page.State == StagedState.Taking)
             {
+                Entry(page.Id).Apply(PageEvent.TakeDone);
                 Judge(first + i, ref page, ref hint);
-                dirty += page.State == StagedState.ToWrite ? 1 : 0;
+                isDirty |= page.State == StagedState.ToWrite;
                 leaving.Pending -= page.State == StagedState.Done ? 1 : 0;
-                WakeWaiter(ref page);
             }
         }
 
-        if (dirty > 0)
+        leaving.IsListed = isDirty;
+        _blocksToWrite += isDirty ? 1 : 0;
+        for (int i = 0; i < leaving.Pages; i++)
         {
-            leaving.IsListed = true;
-            _blocksToWrite++;
+            WakeWaiter(ref _staging.Page(first + i));
         }
 
         RecycleIfDone(block);

@@ -59,6 +59,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Of these, pages of blocks that are on their way out.</summary>
     private long _departing;
 
+    /// <summary>Pages the evictor is copying; they are there twice.</summary>
+    private int _copying;
+
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
@@ -114,7 +117,13 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private long Allowance => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
 
-    private long Room => Allowance - _occupied;
+    private long Room => Allowance - CopyReserve - _occupied;
+
+    /// <summary>
+    /// Where taking means copying, both copies of a batch are there until the originals are dropped: room for one batch is
+    /// kept for that, or a full budget could never be relieved.
+    /// </summary>
+    private int CopyReserve => _program.TakeCopies ? BatchPages : 0;
 
     /// <summary>Free pages are kept above this, so that a fault does not wait for a write-back.</summary>
     private long LowWatermark => Math.Clamp(Allowance / 64, 8, 2048);
@@ -163,7 +172,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private bool TryReserve(long pages)
     {
-        if (_occupied + pages > Allowance)
+        if (pages > Room)
         {
             return false;
         }
@@ -180,10 +189,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private void CountInstalled(int pages)
     {
         _inProgram += pages;
-        if (_inProgram > Counters.ResidentPeakPages)
-        {
-            Counters.ResidentPeakPages = _inProgram;
-        }
+        Counters.ResidentPeakPages = Math.Max(Counters.ResidentPeakPages, _inProgram + _copying);
     }
 
     private void RecordLatency(long faultedAt)

@@ -23,7 +23,7 @@ internal sealed record SponsorOptions
     public required TimeSpan GoneAfter { get; init; }
 
     /// <summary>Where to serve metrics; null: nowhere.</summary>
-    public required DnsEndPoint? Metrics { get; init; }
+    public required IPEndPoint? Metrics { get; init; }
 
     public required bool Announce { get; init; }
 

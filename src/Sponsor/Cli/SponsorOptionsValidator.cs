@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Slabs;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
@@ -31,7 +32,11 @@ internal static class SponsorOptionsValidator
             GoneAfter = TimeSpan.FromSeconds(ParseInteger(settings, SettingDefinition.GoneAfter, 1, GoneAfterSecondsMax, "seconds")),
             Metrics = settings[SettingDefinition.Metrics].Value is null
                 ? null
-                : Parse(settings, SettingDefinition.Metrics, ParseEndPoint, "must be HOST:PORT with a port of 0 to 65535, such as 127.0.0.1:9400"),
+                : Parse(
+                    settings,
+                    SettingDefinition.Metrics,
+                    text => ListenAddress.TryParse(text!, out IPEndPoint address, out _) ? address : null,
+                    "must be HOST:PORT or PORT, such as 127.0.0.1:9400, with a host of this machine and a port from 0 to 65535"),
             Announce = ParseSwitch(settings, SettingDefinition.Announce),
             ExitWithStdin = ParseSwitch(settings, SettingDefinition.ExitWithStdin),
             LogLevel = Parse<LogLevel?>(
@@ -76,14 +81,6 @@ internal static class SponsorOptionsValidator
 
     private static bool ParseSwitch(Settings settings, SettingDefinition definition) =>
         Parse<bool?>(settings, definition, text => bool.TryParse(text, out bool value) ? value : null, "must be true or false")!.Value;
-
-    private static DnsEndPoint? ParseEndPoint(string? text)
-    {
-        int colon = text?.LastIndexOf(':') ?? -1;
-        return colon > 0 && TryParseInteger(text![(colon + 1)..], out int port) && port <= ushort.MaxValue
-            ? new DnsEndPoint(text[..colon].Trim('[', ']'), port)
-            : null;
-    }
 
     private static bool TryParseInteger(string? text, out int value) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value);

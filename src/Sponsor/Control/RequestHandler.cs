@@ -23,6 +23,8 @@ internal sealed partial class RequestHandler(
     private readonly Dictionary<string, Session> _sessions = [];
     private readonly Guid _instance = Guid.NewGuid();
     private readonly LogBudget _refusalLog = new(time);
+    private volatile bool _isStopping;
+    private long _served;
     private long _refused;
 
     /// <summary>Who spoke on a connection (a ZeroMQ identity), and when last.</summary>
@@ -33,7 +35,17 @@ internal sealed partial class RequestHandler(
     }
 
     /// <summary>Set: every request is answered `stopping`.</summary>
-    public bool IsStopping { get; set; }
+    public bool IsStopping
+    {
+        get => _isStopping;
+        set => _isStopping = value;
+    }
+
+    /// <summary>Requests answered, errors included.</summary>
+    public long Served => Interlocked.Read(ref _served);
+
+    /// <summary>Connections that have said hello and are not forgotten. Of interest to the control thread; others see a recent value.</summary>
+    public int SessionCount => _sessions.Count;
 
     /// <summary>Requests answered with an error.</summary>
     public long Refused => Interlocked.Read(ref _refused);
@@ -48,6 +60,7 @@ internal sealed partial class RequestHandler(
         }
 
         ControlAnswer answer = decoded.Refusal ?? Answer(Convert.ToHexString(identity), decoded.Request!);
+        Interlocked.Increment(ref _served);
         if (answer is ErrorAnswer error)
         {
             Interlocked.Increment(ref _refused);

@@ -54,8 +54,7 @@ internal static class SponsorKeys
     // that make the first secret at once, the first one's stays.
     private static void WriteNew(string path, string text, UnixFileMode mode, bool overwrite)
     {
-        string beside = $"{path}.{Environment.ProcessId}";
-        File.Delete(beside);
+        string beside = $"{path}.{Path.GetRandomFileName()}";
         try
         {
             using (FileStream stream = new(

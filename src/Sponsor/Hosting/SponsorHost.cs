@@ -34,7 +34,9 @@ internal static class SponsorHost
     private static IHost Build(SponsorOptions options, CurveKeyPair keys)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        builder.Logging.SetMinimumLevel(options.LogLevel).AddFilter("Microsoft", LogLevel.Warning);
+
+        // The host logs the exception of a failed start with its stack; the user gets the one line of it instead.
+        builder.Logging.SetMinimumLevel(options.LogLevel).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         builder.Logging.AddSimpleConsole(console =>
         {
             console.SingleLine = true;
@@ -71,8 +73,6 @@ internal static class SponsorHost
         services.AddSingleton<RequestHandler>();
         services.AddSingleton<ControlServer>();
         services.AddSingleton<SponsorInstruments>();
-
-        // The metrics endpoint (Common/Metrics) is composed here, on options.Metrics, over SponsorInstruments.MeterName.
         services.AddHostedService<SponsorService>();
         return builder.Build();
     }

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
@@ -20,6 +21,8 @@ internal sealed class SponsorService(
     SponsorInstruments instruments,
     IHostApplicationLifetime lifetime) : IHostedService
 {
+    private MetricsEndpoint? _metrics;
+
     // Z85 has characters that the default encoder escapes for the sake of HTML.
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -28,6 +31,9 @@ internal sealed class SponsorService(
         store.ServeWith(data);
         data.Start();
         control.Start();
+        _metrics = options.Metrics is null
+            ? null
+            : MetricsEndpoint.Start(options.Metrics.ToString(), new MetricsCollector([SponsorInstruments.MeterName]));
         if (options.Announce)
         {
             Announce();
@@ -46,21 +52,25 @@ internal sealed class SponsorService(
         control.Dispose();
         data.Dispose();
         store.Dispose();
+        _metrics?.Dispose();
         instruments.Dispose();
         return Task.CompletedTask;
     }
 
     private void Announce()
     {
-        string line = JsonSerializer.Serialize(
-            new Dictionary<string, object>
-            {
-                ["control_port"] = control.Port,
-                ["data_port"] = data.Port,
-                ["public_key"] = keys.PublicZ85,
-            },
-            Readable);
-        Console.Out.WriteLine(line);
+        Dictionary<string, object> facts = new()
+        {
+            ["control_port"] = control.Port,
+            ["data_port"] = data.Port,
+            ["public_key"] = keys.PublicZ85,
+        };
+        if (_metrics is not null)
+        {
+            facts["metrics_port"] = _metrics.EndPoint.Port;
+        }
+
+        Console.Out.WriteLine(JsonSerializer.Serialize(facts, Readable));
         Console.Out.Flush();
     }
 

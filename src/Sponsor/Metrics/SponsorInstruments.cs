@@ -33,6 +33,8 @@ internal sealed class SponsorInstruments : IDisposable
         _meter.CreateObservableCounter(
             "heca_sponsor_data_refused", () => DataRefusals(served), null, "Data connections refused or closed, by reason");
         _meter.CreateObservableCounter(
+            "heca_sponsor_control_requests", () => requests.Served, null, "Control requests answered, errors included");
+        _meter.CreateObservableCounter(
             "heca_sponsor_control_refused", () => requests.Refused, null, "Control requests answered with an error");
         _meter.CreateObservableCounter(
             "heca_sponsor_control_dropped", () => control.Dropped, null, "Control messages that were none");

@@ -28,6 +28,7 @@ public sealed class CommandLineTests
     [InlineData("--transport 'rdma': write tcp or auto", "run", "--embedded", "--transport", "rdma", "--", "true")]
     [InlineData("--stop-after '-1'", "run", "--embedded", "--stop-after", "-1", "--", "true")]
     [InlineData("--log-level 'loud'", "run", "--embedded", "--log-level", "loud", "--", "true")]
+    [InlineData("--metrics: '127.0.0.1:x'", "run", "--embedded", "--metrics", "127.0.0.1:x", "--", "true")]
     [InlineData("--sponsor 'nowhere'", "run", "--sponsor", "nowhere", "--", "true")]
     [InlineData("--sponsor '10.0.0.2:0'", "run", "--sponsor", "10.0.0.2:0", "--", "true")]
     [InlineData("--sponsor '10.0.0.2:65536'", "run", "--sponsor", "10.0.0.2:65536", "--", "true")]

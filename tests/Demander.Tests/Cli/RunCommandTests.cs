@@ -57,6 +57,10 @@ public sealed class RunCommandTests : IDisposable
     }
 
     [Fact]
+    public void The_program_starts_with_no_signal_ignored_or_blocked() =>
+        Assert.Equal(0, Run("grep", "-Pzq", "SigBlk:\\t0{16}\\nSigIgn:\\t0{16}\\n", "/proc/self/status"));
+
+    [Fact]
     public void The_pager_is_started_as_the_options_say()
     {
         Assert.Equal(0, Run(["--local", "1:8", "--prefetch", "window", "--stop-after", "2.5", "--memory", "3GiB"], "true"));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Units;
@@ -139,7 +140,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
-            Metrics = parsed.GetValue(_metrics),
+            Metrics = Metrics(parsed.GetValue(_metrics)),
             LogLevel = Enum.Parse<LogLevel>(
                 OneOf("--log-level", parsed.GetValue(_logLevel)!, ["trace", "debug", "information", "warning", "error", "critical", "none"]),
                 ignoreCase: true),
@@ -157,6 +158,10 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? size.Bytes
         : throw Bad($"--memory '{text}': write a size, such as 2GiB");
+
+    private static string? Metrics(string? text) => text is null || ListenAddress.TryParse(text, out _, out string error)
+        ? text
+        : throw Bad($"--metrics: {error}");
 
     private static TimeSpan Seconds(string text) =>
         double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds <= 86_400

@@ -10,6 +10,9 @@ namespace Hecatonchire.Cli.Run;
 /// </summary>
 internal sealed class SignalForwarder : IDisposable
 {
+    private const nint Default = 0;
+    private const nint Ignore = 1;
+    private const int BrokenPipe = 13;
     private const int User1 = 10;
     private const int User2 = 12;
 
@@ -30,6 +33,10 @@ internal sealed class SignalForwarder : IDisposable
 
     public SignalForwarder()
     {
+        // The runtime ignores SIGPIPE, and what is ignored stays so in a child: its program would write on into a closed pipe. A
+        // handler ends with exec, but the runtime installs none for what is ignored.
+        _ = Libc.SetSignalAction(BrokenPipe, Default);
+        _registrations.Add(PosixSignalRegistration.Create((PosixSignal)BrokenPipe, context => context.Cancel = true));
         foreach ((PosixSignal signal, int number) in Always)
         {
             _registrations.Add(PosixSignalRegistration.Create(signal, context => Handle(context, number)));
@@ -75,6 +82,8 @@ internal sealed class SignalForwarder : IDisposable
         {
             registration.Dispose();
         }
+
+        _ = Libc.SetSignalAction(BrokenPipe, Ignore);
     }
 
     private void Handle(PosixSignalContext context, int number)

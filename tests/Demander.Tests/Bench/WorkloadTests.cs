@@ -1,0 +1,176 @@
+using Hecatonchire.Bench;
+using Hecatonchire.Bench.Workloads;
+using Xunit;
+
+namespace Hecatonchire.Tests.Bench;
+
+/// <summary>The workloads over ordinary memory: right data verify, and each way in which a pager could lose data is caught.</summary>
+public sealed unsafe class WorkloadTests
+{
+    private const int Page = 4096;
+    private const long Bytes = 2L << 20;
+
+    public static TheoryData<string, int> KindsAndThreads => new()
+    {
+        { "fault", 1 }, { "scan", 1 }, { "scan", 3 }, { "random-walk", 1 }, { "random-walk", 4 }, { "quicksort", 1 }, { "quicksort", 4 },
+    };
+
+    public static TheoryData<string, string> KindsAndBugs
+    {
+        get
+        {
+            var data = new TheoryData<string, string>();
+            foreach (string kind in (string[])["fault", "scan", "random-walk", "quicksort"])
+            {
+                foreach (string bug in (string[])["zeroed page", "swapped pages", "dropped write"])
+                {
+                    data.Add(kind, bug);
+                }
+            }
+
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(KindsAndThreads))]
+    public void Untouched_data_verify(string name, int threads)
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload workload = Create(name, memory, threads);
+        workload.Fill();
+        workload.Measure();
+        Assert.True(workload.Verify());
+        Assert.True(workload.Accesses > 0);
+    }
+
+    [Theory]
+    [MemberData(nameof(KindsAndBugs))]
+    public void Lost_data_are_caught(string name, string bug)
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload workload = Create(name, memory, name == "fault" ? 1 : 2);
+        workload.Fill();
+
+        // Sorting makes the same of two pages in either order, so there the pages change places after it.
+        bool after = name == "quicksort" && bug == "swapped pages";
+        if (!after)
+        {
+            Break(memory, bug);
+        }
+
+        workload.Measure();
+        if (after)
+        {
+            Break(memory, bug);
+        }
+
+        Assert.False(workload.Verify());
+    }
+
+    [Fact]
+    public void A_lost_write_of_the_walk_itself_is_caught()
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload workload = Create("random-walk", memory, 2);
+        workload.Fill();
+        byte[] filled = new Span<byte>(memory.Address, (int)Bytes).ToArray();
+        workload.Measure();
+        int changed = new Span<byte>(memory.Address, (int)Bytes).CommonPrefixLength(filled);
+        Assert.True(changed < Bytes, "the walk wrote nothing");
+        int page = changed / Page * Page;
+        filled.AsSpan(page, Page).CopyTo(new Span<byte>(memory.Address + page, Page));
+        Assert.False(workload.Verify());
+    }
+
+    [Fact]
+    public void The_seed_decides_the_data()
+    {
+        Assert.Equal(Filled(7, 1), Filled(7, 3));
+        Assert.NotEqual(Filled(7, 1), Filled(8, 1));
+    }
+
+    [Fact]
+    public void The_walk_writes_as_often_as_it_is_told()
+    {
+        Assert.Equal(0, Changed(0));
+        Assert.InRange(Changed(100), 1, Bytes);
+    }
+
+    [Fact]
+    public void Faults_touch_as_many_pages_as_told_and_measure_each()
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload workload = Workload.Create(
+            memory, new WorkloadOptions { Kind = WorkloadKind.Fault, Bytes = Bytes, Accesses = 100, Pin = true }, new PhaseProgress());
+        workload.Fill();
+        workload.Measure();
+        Assert.Equal(100, workload.Accesses);
+        Assert.Equal(100, workload.Touches!.Count);
+        Assert.True(workload.Verify());
+    }
+
+    [Fact]
+    public void A_failing_thread_fails_the_workload()
+    {
+        IOException thrown = Assert.Throws<IOException>(() => Workers.Run("test", 3, i =>
+        {
+            if (i == 1)
+            {
+                throw new IOException("one of three");
+            }
+        }));
+        Assert.Equal("one of three", thrown.Message);
+    }
+
+    private static Workload Create(string name, LocalBenchMemory memory, int threads)
+    {
+        Assert.True(WorkloadNames.TryParse(name, out WorkloadKind kind));
+        return Workload.Create(memory, new WorkloadOptions { Kind = kind, Bytes = memory.Bytes, Threads = threads }, new PhaseProgress());
+    }
+
+    private static void Break(LocalBenchMemory memory, string bug)
+    {
+        var page = new Span<byte>(memory.Address + (Bytes / 2), Page);
+        switch (bug)
+        {
+            case "zeroed page":
+                page.Clear();
+                break;
+            case "swapped pages":
+                var other = new Span<byte>(memory.Address + (Bytes / 4), Page);
+                byte[] copy = page.ToArray();
+                other.CopyTo(page);
+                copy.CopyTo(other);
+                break;
+            default:
+                // As if the last write to this word had not arrived: it has what it had before, zero.
+                page.Slice(64, 8).Clear();
+                break;
+        }
+    }
+
+    private static byte[] Filled(ulong seed, int threads)
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload.Create(memory, new WorkloadOptions { Kind = WorkloadKind.Scan, Bytes = Bytes, Seed = seed, Threads = threads }, new PhaseProgress()).Fill();
+        return new Span<byte>(memory.Address, (int)Bytes).ToArray();
+    }
+
+    private static long Changed(int writePercent)
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        Workload workload = Workload.Create(
+            memory, new WorkloadOptions { Kind = WorkloadKind.RandomWalk, Bytes = Bytes, WritePercent = writePercent }, new PhaseProgress());
+        workload.Fill();
+        byte[] filled = new Span<byte>(memory.Address, (int)Bytes).ToArray();
+        workload.Measure();
+        long changed = 0;
+        for (int i = 0; i < filled.Length; i++)
+        {
+            changed += filled[i] != memory.Address[i] ? 1 : 0;
+        }
+
+        return changed;
+    }
+}

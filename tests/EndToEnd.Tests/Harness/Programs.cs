@@ -1,0 +1,27 @@
+namespace Hecatonchire.Tests.Harness;
+
+/// <summary>Where the programs are that the tests run.</summary>
+internal static class Programs
+{
+    public static string Root { get; } = FindRoot();
+
+    /// <summary>native/tests/program.c.</summary>
+    public static string Test => Path.Combine(Root, "native", "build", "tests", "heca-test-program");
+
+    public static string Sample => Path.Combine(AppContext.BaseDirectory, "heca-sample");
+
+    public static string SumSample => Path.Combine(AppContext.BaseDirectory, "SumSample");
+
+    public static string Heca => Path.Combine(AppContext.BaseDirectory, "heca");
+
+    private static string FindRoot()
+    {
+        string? directory = AppContext.BaseDirectory;
+        while (directory is not null && !File.Exists(Path.Combine(directory, "Hecatonchire.sln")))
+        {
+            directory = Path.GetDirectoryName(directory);
+        }
+
+        return directory ?? throw new DirectoryNotFoundException($"no Hecatonchire.sln above {AppContext.BaseDirectory}");
+    }
+}

@@ -1,0 +1,89 @@
+using Hecatonchire.Pager;
+using Hecatonchire.Tests.Harness;
+using Xunit;
+
+namespace Hecatonchire.Tests;
+
+/// <summary>
+/// What a program may expect of its memory, over a real sponsor and the real kernel, by UFFDIO_MOVE and by the copying
+/// fallback of older kernels.
+/// </summary>
+public class ProgramTests
+{
+    [Theory]
+    [InlineData("walk 64 4 40000", "16MiB", "")]
+    [InlineData("walk 64 4 40000", "16MiB", "copy")]
+    [InlineData("walk 16 8 20000", "1MiB", "")]
+    [InlineData("walk 16 8 20000", "1MiB", "copy")]
+    [InlineData("resize 32", "16MiB", "")]
+    [InlineData("resize 32", "16MiB", "copy")]
+    [InlineData("zeros 64", "8MiB", "")]
+    [InlineData("advise 64", "1:4", "")]
+    [InlineData("advise 64", "1:4", "copy")]
+    [InlineData("churn 64 5", "1:8", "")]
+    public void Every_byte_is_right_and_the_budget_holds(string mode, string local, string take)
+    {
+        using var sponsor = new SponsorProcess("1GiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, local);
+
+        (int exitCode, string output, string error) = paged.Run(Programs.Test, mode.Split(' '), ("HECA_TAKE", take));
+
+        Assert.Equal("", error);
+        Assert.Equal("ok\n", output);
+        Assert.Equal(0, exitCode);
+        Assert.Null(paged.Host.Failure);
+        if (!local.Contains(':', StringComparison.Ordinal))
+        {
+            Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
+            Assert.InRange(paged.Host.Snapshot().ResidentPeakBytes, 1, budget.Resolve(0));
+        }
+    }
+
+    [Fact]
+    public void The_CSharp_sample_runs_under_garbage_collections()
+    {
+        using var sponsor = new SponsorProcess("512MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+
+        (int exitCode, string output, string error) = paged.Run(Programs.SumSample, []);
+
+        Assert.Equal("", error);
+        Assert.Contains("ok", output, StringComparison.Ordinal);
+        Assert.Equal(0, exitCode);
+    }
+
+    [Fact]
+    public void A_sponsor_that_is_full_refuses_before_any_data_is_at_risk()
+    {
+        const int NoSpace = 28;
+        using var sponsor = new SponsorProcess("128MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+
+        Assert.Equal((0, $"refused {NoSpace}\n", ""), paged.Run(Programs.Test, ["full", "256"]));
+        Assert.Equal((0, "ok\n", ""), paged.Run(Programs.Test, ["walk", "64", "2", "1000"]));
+    }
+
+    [Fact]
+    public void A_second_program_is_served_when_the_first_has_gone()
+    {
+        using var sponsor = new SponsorProcess("128MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+
+        for (int i = 0; i < 5; i++)
+        {
+            Assert.Equal((0, "ok\n", ""), paged.Run(Programs.Test, ["walk", "100", "2", "1000"]));
+        }
+    }
+
+    [Fact]
+    public void Programs_of_one_pager_may_overlap()
+    {
+        using var sponsor = new SponsorProcess("512MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+
+        (int ExitCode, string Output, string Error)[] ends = new (int, string, string)[3];
+        Parallel.For(0, ends.Length, i => ends[i] = paged.Run(Programs.Test, ["walk", "32", "2", "5000"]));
+
+        Assert.All(ends, end => Assert.Equal((0, "ok\n", ""), end));
+    }
+}
