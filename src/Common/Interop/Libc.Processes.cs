@@ -5,6 +5,9 @@ namespace Hecatonchire.Interop;
 /// <summary>Process groups and the terminal: who gets the keyboard's signals.</summary>
 internal static unsafe partial class Libc
 {
+    [LibraryImport(Library, EntryPoint = "setpgid", SetLastError = true)]
+    public static partial int SetProcessGroup(int process, int group);
+
     [LibraryImport("libc", EntryPoint = "getpgrp")]
     public static partial int ProcessGroup();
 

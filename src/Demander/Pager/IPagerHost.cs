@@ -16,7 +16,7 @@ internal interface IPagerHost : IDisposable
     /// <summary>Copies the fault latencies so far (nanoseconds, from event read to page installed).</summary>
     void CopyLatencies(LatencyHistogram target);
 
-    /// <summary>Starts the latencies and the peak over, so that a benchmark can leave its fill out.</summary>
+    /// <summary>Starts the latencies over, so that a benchmark can leave its fill out.</summary>
     void ResetMeasurements();
 
     /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>

@@ -139,10 +139,15 @@ internal sealed class PagerSession : IDisposable
 
     public void Dispose()
     {
+        bool isSponsorLost = Core.SponsorLost;
         DisposeOwned();
         foreach (ulong slab in _slabs)
         {
-            FreeSlab(slab);
+            // One that is gone would be waited for, slab by slab; one that is not frees them itself after its gone-after time.
+            if (isSponsorLost || !FreeSlab(slab))
+            {
+                return;
+            }
         }
     }
 
@@ -178,7 +183,7 @@ internal sealed class PagerSession : IDisposable
         }
         catch (SponsorException)
         {
-            gained.ForEach(slab => FreeSlab(slab.Slab));
+            gained.ForEach(slab => _ = FreeSlab(slab.Slab));
             return -Errno.ENOSPC;
         }
 
@@ -188,7 +193,7 @@ internal sealed class PagerSession : IDisposable
             int status = Execute(new PagerRequest(PagerRequestKind.AddSlab) { Slab = slab.Slab, Slots = slots });
             if (status != 0)
             {
-                FreeSlab(slab.Slab);
+                _ = FreeSlab(slab.Slab);
                 return status;
             }
 
@@ -219,19 +224,21 @@ internal sealed class PagerSession : IDisposable
 
             _slots -= request.RemovedSlots;
             _ = _slabs.Remove(request.RemovedSlab);
-            FreeSlab(request.RemovedSlab);
+            _ = FreeSlab(request.RemovedSlab);
         }
     }
 
-    private void FreeSlab(ulong slab)
+    /// <summary>False when the sponsor is gone or has freed it already: it has nothing to give back then.</summary>
+    private bool FreeSlab(ulong slab)
     {
         try
         {
             _client.FreeSlab(slab);
+            return true;
         }
         catch (SponsorException)
         {
-            // A sponsor that is gone, or has freed it already, has nothing to give back.
+            return false;
         }
     }
 
