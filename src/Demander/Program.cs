@@ -8,5 +8,6 @@ return HecaCommandLine.Invoke(
         new RunCommand(Composition.StartPager, Composition.StartSponsor).Create(),
         BenchCommand.Create(),
         BenchWorkerCommand.Create(),
-        CheckCommand.Create()),
+        CheckCommand.Create(),
+        VersionCommand.Create()),
     args);

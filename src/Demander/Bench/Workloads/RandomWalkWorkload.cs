@@ -4,14 +4,14 @@ namespace Hecatonchire.Bench.Workloads;
 
 /// <summary>
 /// Threads that go to a random word of a random page at each step. A part of the steps add to the word, atomically, since
-/// others may be there too; the rest read it.
+/// others may be there too; the rest read it. Additions go to words at odd places and reads to those at even places, which keep
+/// what the fill left there: so every read is checked at once, and a page that shows an older version for a moment is caught
+/// even where the final checksum finds everything in place again.
 /// </summary>
 internal sealed unsafe class RandomWalkWorkload(IBenchMemory memory, WorkloadOptions options, PhaseProgress progress)
     : ChecksummedWorkload(memory, options, progress)
 {
     private const long StepsPerReport = 2048;
-
-    private ulong _sink;
 
     public override void Measure()
     {
@@ -21,46 +21,55 @@ internal sealed unsafe class RandomWalkWorkload(IBenchMemory memory, WorkloadOpt
         {
             (long step, long end) = Workers.Part(steps, index, Options.Threads);
             var random = new PseudoRandom(PseudoRandom.Derive(Options.Seed, index));
-            ulong delta = 0, sink = 0;
+            ulong delta = 0;
+            long wrong = 0;
             for (; step < end; step += StepsPerReport)
             {
                 long now = Math.Min(StepsPerReport, end - step);
-                Walk(Words, Options.Pages, now, Options.WritePercent, ref random, ref delta, ref sink);
+                wrong += Walk(Words, Options, now, ref random, ref delta);
                 Progress.Add(now);
             }
 
             Expect(delta);
-            Interlocked.Add(ref _sink, sink);
+            CountMismatches(wrong);
         });
         Accesses = steps;
     }
 
+    /// <summary>Returns how many reads were wrong.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Walk(ulong* words, long pages, long steps, int writePercent, ref PseudoRandom random, ref ulong delta, ref ulong sink)
+    private static long Walk(ulong* words, WorkloadOptions options, long steps, ref PseudoRandom random, ref ulong delta)
     {
         // 24 bits between those that choose the word and those that choose the page.
-        ulong writesBelow = ((ulong)writePercent << 24) / 100;
+        ulong writesBelow = ((ulong)options.WritePercent << 24) / 100;
+        ulong pages = (ulong)options.Pages, seed = options.Seed;
         PseudoRandom local = random;
-        ulong added = 0, read = 0;
+        ulong added = 0;
+        long wrong = 0;
         for (long i = 0; i < steps; i++)
         {
             ulong choice = local.Next();
-            long page = (long)Math.BigMul(choice, (ulong)pages, out _);
+            long page = (long)Math.BigMul(choice, pages, out _);
             long word = (page * WordsPerPage) + (long)(choice & (WordsPerPage - 1));
             if (((choice >> 9) & 0xFF_FFFF) < writesBelow)
             {
+                word |= 1;
                 ulong change = choice | 1;
                 Interlocked.Add(ref words[word], change);
                 added += change * Weight(word);
             }
             else
             {
-                read ^= Volatile.Read(ref words[word]);
+                word &= ~1L;
+                if (Volatile.Read(ref words[word]) != PseudoRandom.At(seed, word))
+                {
+                    wrong++;
+                }
             }
         }
 
         random = local;
         delta += added;
-        sink ^= read;
+        return wrong;
     }
 }
