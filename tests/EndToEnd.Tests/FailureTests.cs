@@ -97,7 +97,9 @@ public class FailureTests
     {
         var start = new ProcessStartInfo(Programs.Heca)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         string[] connect = ["run", "--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey];
         foreach (string argument in (string[])[.. connect, .. arguments])

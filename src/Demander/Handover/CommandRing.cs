@@ -39,7 +39,11 @@ internal sealed unsafe class CommandRing : IDisposable
         _pages[slot] = (uint)pages;
         ((EvictorCommand*)(_memory + RingHeader.CommandsOffset))[slot] = new EvictorCommand
         {
-            Operation = operation, Pages = (uint)pages, Source = source, Target = target, Cookie = cookie,
+            Operation = operation,
+            Pages = (uint)pages,
+            Source = source,
+            Target = target,
+            Cookie = cookie,
         };
         _posted++;
     }

@@ -86,7 +86,9 @@ internal sealed class PagerSession : IDisposable
 
         using var request = new PagerRequest(PagerRequestKind.Allocate)
         {
-            Address = address, Pages = (long)(bytes >> PageSize.Shift), TableInMemoryFile = true,
+            Address = address,
+            Pages = (long)(bytes >> PageSize.Shift),
+            TableInMemoryFile = true,
         };
         _thread.Execute(request);
         tableDescriptor = request.Segment?.TableDescriptor ?? -1;

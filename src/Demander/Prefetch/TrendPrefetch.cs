@@ -67,7 +67,11 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
         stream = ReplaceOldest();
         _streams[stream] = new Stream
         {
-            Segment = page.Segment, Stride = stride, Window = FirstWindow / 2, Edge = page.Page + stride, Live = true,
+            Segment = page.Segment,
+            Stride = stride,
+            Window = FirstWindow / 2,
+            Edge = page.Page + stride,
+            Live = true,
         };
         return Advance(stream, page.Page, windowMax);
     }

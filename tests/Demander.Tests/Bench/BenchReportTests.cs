@@ -11,10 +11,29 @@ public sealed class BenchReportTests
 {
     private static readonly BenchResult Result = new()
     {
-        Benchmark = "fault", Transport = "tcp", SizeBytes = 1 << 30, LocalBytes = 1 << 28, Threads = 1, Seed = 7, Prefetch = "none",
-        ElapsedS = 1.5, Accesses = 100, AccessesPerS = 67, PagesIn = 3, PagesOut = 4, PagesPrefetched = 5, PrefetchUsed = 6, PrefetchWasted = 7,
-        PagesDropped = 8, PagesPerS = 9, Faults = 10, ResidentPeakBytes = 11, FaultUs = new LatencySummary(1, 2, 3, 4, 5), Verified = true,
-        WorkerRssPeakBytes = 12, CpuS = new CpuSeconds(0.1, 0.2, null),
+        Benchmark = "fault",
+        Transport = "tcp",
+        SizeBytes = 1 << 30,
+        LocalBytes = 1 << 28,
+        Threads = 1,
+        Seed = 7,
+        Prefetch = "none",
+        ElapsedS = 1.5,
+        Accesses = 100,
+        AccessesPerS = 67,
+        PagesIn = 3,
+        PagesOut = 4,
+        PagesPrefetched = 5,
+        PrefetchUsed = 6,
+        PrefetchWasted = 7,
+        PagesDropped = 8,
+        PagesPerS = 9,
+        Faults = 10,
+        ResidentPeakBytes = 11,
+        FaultUs = new LatencySummary(1, 2, 3, 4, 5),
+        Verified = true,
+        WorkerRssPeakBytes = 12,
+        CpuS = new CpuSeconds(0.1, 0.2, null),
     };
 
     [Fact]

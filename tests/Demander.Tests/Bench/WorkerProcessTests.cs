@@ -73,7 +73,8 @@ public sealed class WorkerProcessTests
         var start = new ProcessStartInfo(
             WorkerProcess.OwnProgram(), WorkerProcess.Arguments(Options("random-walk") with { Accesses = long.MaxValue / 1024 }, local: true))
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
         };
         using Process worker = Process.Start(start)!;
         while (worker.StandardOutput.ReadLine() is { } line && !line.Contains("measure", StringComparison.Ordinal))

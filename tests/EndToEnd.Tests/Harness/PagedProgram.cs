@@ -18,7 +18,10 @@ internal sealed class PagedProgram : IDisposable
         Host = PagerHost.Start(
             new PagerOptions
             {
-                Local = budget, Prefetch = prefetch, Sponsor = sponsor, SocketPath = Path.Combine(_folder, "pager.sock"),
+                Local = budget,
+                Prefetch = prefetch,
+                Sponsor = sponsor,
+                SocketPath = Path.Combine(_folder, "pager.sock"),
                 StopProgramAfter = stopAfter ?? TimeSpan.FromSeconds(30),
             },
             NullLoggerFactory.Instance);

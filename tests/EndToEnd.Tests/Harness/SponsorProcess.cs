@@ -14,7 +14,9 @@ internal sealed class SponsorProcess : IDisposable
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "heca-sponsor"))
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         foreach (string argument in (string[])["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--memory", memory,
             "--keys", _keys, "--announce", "--exit-with-stdin", .. more])
