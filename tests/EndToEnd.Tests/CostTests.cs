@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using System.Globalization;
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Tests.Harness;
+using Xunit;
+
+namespace Hecatonchire.Tests;
+
+/// <summary>What the pager must not use: allocations on its paths, memory, and a core while there is nothing to do.</summary>
+public class CostTests
+{
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public void Faults_and_write_backs_allocate_nothing()
+    {
+        using var sponsor = new SponsorProcess("256MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+        using Process program = paged.Start(Programs.Test, ["walk", "64", "4", "100000000"]);
+        // The first thousands pay for the runtime's own set-up: just-in-time compilation and its bookkeeping.
+        PagerSnapshot start = WaitFor(paged, snapshot => snapshot.HardFaults >= 20_000);
+        long before = paged.Host.PagerThreadAllocatedBytes;
+
+        PagerSnapshot end = WaitFor(paged, snapshot => snapshot.HardFaults >= start.HardFaults + 100_000);
+        long allocated = paged.Host.PagerThreadAllocatedBytes - before;
+        program.Kill();
+
+        Assert.True(end.PagesOut > start.PagesOut + 50_000, "the walk wrote too little back for this to mean anything");
+        Assert.Equal(0, allocated);
+    }
+
+    [Fact]
+    public void The_pager_stays_within_128_MiB_beside_page_table_and_staging()
+    {
+        const long SegmentBytes = 1L << 30;
+        const long MetadataBytes = SegmentBytes / 4096 * 24;
+        const long StagingBytes = 16L << 20;
+        using var sponsor = new SponsorProcess("1GiB");
+        var start = new ProcessStartInfo(Programs.Heca) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        foreach (string argument in (string[])["run", "--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key",
+            sponsor.Endpoint.PublicKey, "--local", "128MiB", "--", Programs.Test, "idle", "1024"])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using Process heca = Process.Start(start)!;
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        long resident = StatusKib(heca.Id, "VmHWM:") << 10;
+        heca.StandardInput.WriteLine();
+
+        Assert.Equal("ok", heca.StandardOutput.ReadLine());
+        Assert.True(heca.WaitForExit(Deadline));
+        Assert.InRange(resident, 1, (128L << 20) + MetadataBytes + StagingBytes);
+    }
+
+    [Fact]
+    public void An_idle_pager_sleeps()
+    {
+        using var sponsor = new SponsorProcess("256MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB", PrefetchKind.Trend);
+        using Process program = paged.Start(Programs.Test, ["idle", "64"]);
+        Assert.Equal("ready", program.StandardOutput.ReadLine());
+
+        // Asleep in epoll: the state of the thread, not a time, so that a busy machine does not matter.
+        Assert.True(SpinWait.SpinUntil(() => PagerThreadState() == 'S', Deadline), "the pager thread does not sleep");
+        long faults = paged.Host.Snapshot().Faults;
+        program.StandardInput.WriteLine();
+
+        Assert.Equal("ok", program.StandardOutput.ReadLine());
+        Assert.True(paged.Host.Snapshot().Faults > faults);
+    }
+
+    private static PagerSnapshot WaitFor(PagedProgram paged, Func<PagerSnapshot, bool> condition)
+    {
+        PagerSnapshot snapshot = default;
+        Assert.True(SpinWait.SpinUntil(() => condition(snapshot = paged.Host.Snapshot()), Deadline), "the program does not fault");
+        return snapshot;
+    }
+
+    private static char PagerThreadState()
+    {
+        foreach (string task in Directory.GetDirectories("/proc/self/task"))
+        {
+            if (File.ReadAllText(Path.Combine(task, "comm")).Trim() == "heca-pager")
+            {
+                string stat = File.ReadAllText(Path.Combine(task, "stat"));
+                return stat[stat.LastIndexOf(')') + 2];
+            }
+        }
+
+        return '?';
+    }
+
+    private static long StatusKib(int process, string name)
+    {
+        string line = File.ReadLines($"/proc/{process}/status").First(l => l.StartsWith(name, StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2].Split('\t')[^1], CultureInfo.InvariantCulture);
+    }
+}
