@@ -160,8 +160,10 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
             }
         }
 
-        foreach (int span in (ReadOnlySpan<int>)[History / 4, History / 2, History - 1])
+        for (int quarters = 1; quarters <= 4; quarters *= 2)
         {
+            // A plain loop: a span of constants is an allocation wherever the code is not optimised (yet).
+            int span = Math.Min(History * quarters / 4, History - 1);
             if (known < span)
             {
                 break;

@@ -145,7 +145,7 @@ internal sealed partial class Simulation : IDisposable
 
     private FaultyDataConnection Connect(int seed, int endsAt) => new(
         new InMemoryDataConnection(_sponsor, shuffleSeed: seed, requestsInFlightMax: _settings.RequestsInFlight),
-        new FaultSchedule { Seed = seed, DelayPerMillion = _settings.DelayPerMillion, Reorder = true, DropAtRequest = endsAt });
+        new FaultSchedule { Seed = seed, DelayPerMillion = _settings.DelayPerMillion, Reorder = true, DropAtRequest = endsAt, CorruptPerMillion = _settings.CorruptPerMillion });
 
     private void LimitByPressure(long pages)
     {

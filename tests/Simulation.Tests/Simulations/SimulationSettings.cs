@@ -27,6 +27,7 @@ internal sealed record SimulationSettings
     /// <summary>The request of the reader or writer connection at which it ends; 0: never.</summary>
     public int ReaderEndsAt { get; init; }
     public int WriterEndsAt { get; init; }
+    public int CorruptPerMillion { get; init; }
     public int LostWakesPerMillion { get; init; }
 
     public bool Disconnects => ReaderEndsAt != 0 || WriterEndsAt != 0;

@@ -1,0 +1,100 @@
+using Hecatonchire.Placement;
+using Xunit;
+
+namespace Hecatonchire.Tests.Placement;
+
+public class SlotMapTests
+{
+    [Fact]
+    public void It_does_what_a_set_of_slots_does()
+    {
+        var random = new Random(3);
+        using var map = new SlotMap();
+        var slabs = new Dictionary<ulong, uint>();
+        var used = new HashSet<long>();
+        ulong nextSlab = 1;
+        for (int i = 0; i < 20_000; i++)
+        {
+            int what = random.Next(100);
+            if (what < 2 && slabs.Count < 8)
+            {
+                uint slots = (uint)random.Next(1, 5) * 64;
+                Assert.True(map.Add(nextSlab, slots));
+                slabs.Add(nextSlab++, slots);
+            }
+            else if (what < 5)
+            {
+                long needed = random.Next(600);
+                if (map.TryRemoveIdle(needed, out ulong slab, out uint slots))
+                {
+                    Assert.True(slabs.Remove(slab, out uint had));
+                    Assert.Equal(had, slots);
+                    Assert.True(slabs.Values.Sum(s => s) >= needed);
+                    Assert.DoesNotContain(used, slot => map.Locate(slot, out _) == slab);
+                }
+            }
+            else if (what < 60)
+            {
+                long hint = random.Next(3) == 0 ? -1 : used.Count > 0 ? used.First() + 1 : 0;
+                long slot = map.Allocate(hint);
+                Assert.Equal(used.Count == slabs.Values.Sum(s => s), slot < 0);
+                if (slot >= 0)
+                {
+                    Assert.True(used.Add(slot), $"slot {slot} was given twice");
+                    Assert.True(slabs.TryGetValue(map.Locate(slot, out uint inSlab), out uint slots) && inSlab < slots);
+                }
+            }
+            else if (used.Count > 0)
+            {
+                long slot = used.ElementAt(random.Next(used.Count));
+                _ = used.Remove(slot);
+                map.Release(slot);
+            }
+
+            Assert.Equal(slabs.Values.Sum(s => s), map.TotalSlots);
+            Assert.Equal(map.TotalSlots - used.Count, map.FreeSlots);
+        }
+    }
+
+    [Fact]
+    public void A_hint_that_is_free_is_taken_and_one_that_is_not_is_passed_over()
+    {
+        using var map = new SlotMap();
+        Assert.True(map.Add(1, 128));
+        Assert.True(map.Add(2, 64));
+        long second = 1L << SlotMap.SlotBits;
+        Assert.Equal(second + 17, map.Allocate(second + 17));
+        Assert.NotEqual(second + 17, map.Allocate(second + 17));
+        Assert.InRange(map.Allocate(second + 64), 0, second + 63);
+        Assert.InRange(map.Allocate(long.MaxValue), 0, second + 63);
+    }
+
+    [Fact]
+    public void Pages_that_come_one_after_the_other_get_slots_one_after_the_other()
+    {
+        using var map = new SlotMap();
+        Assert.True(map.Add(1, 1024));
+        for (long i = 0; i < 1024; i++)
+        {
+            Assert.Equal(i, map.Allocate(-1));
+        }
+
+        Assert.Equal(-1, map.Allocate(-1));
+        map.Release(500);
+        Assert.Equal(500, map.Allocate(3));
+    }
+
+    [Fact]
+    public void A_slab_in_use_or_needed_is_not_removed()
+    {
+        using var map = new SlotMap();
+        Assert.True(map.Add(1, 64));
+        long slot = map.Allocate(-1);
+        Assert.False(map.TryRemoveIdle(0, out _, out _));
+        map.Release(slot);
+        Assert.False(map.TryRemoveIdle(1, out _, out _));
+        Assert.True(map.TryRemoveIdle(0, out ulong slab, out uint slots));
+        Assert.Equal((1UL, 64U), (slab, slots));
+        Assert.Equal(-1, map.Allocate(0));
+    }
+}
