@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 #include "kernel.h"
+#include "page_hash.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -73,11 +74,16 @@ static void take(const struct session *session, const struct heca_command *comma
         uint64_t moved = heca_userfault_move(session->staging.userfault.descriptor, (void *)(uintptr_t)command->target,
                                              (const void *)(uintptr_t)command->source, bytes, &out->status);
         out->pages = (uint32_t)(moved / HECA_PAGE_BYTES);
-        return;
+    } else {
+        out->status = take_by_copy(session, command);
+        out->pages = out->status == 0 ? command->pages : 0;
     }
 
-    out->status = take_by_copy(session, command);
-    out->pages = out->status == 0 ? command->pages : 0;
+    uint64_t first = (command->target - (uint64_t)(uintptr_t)session->staging.base) / HECA_PAGE_BYTES;
+    for (uint32_t i = 0; i < out->pages; i++) {
+        session->ring->staged_hashes[first + i] =
+            heca_page_hash((const void *)(uintptr_t)(command->target + i * HECA_PAGE_BYTES), session->ring->hash_key);
+    }
 }
 
 static void give_back(uint64_t address, const struct heca_command *command, bool known, struct heca_completion *out) {

@@ -99,6 +99,9 @@ struct heca_completion {
     uint32_t pages;
 };
 
+/* A random key that the pager writes before it answers the HELLO. */
+#define HECA_HASH_KEY_WORDS 24
+
 struct heca_ring {
     _Alignas(64) uint32_t commands_head; /* written by the pager */
     _Alignas(64) uint32_t commands_tail; /* written by the evictor */
@@ -108,6 +111,9 @@ struct heca_ring {
     _Alignas(64) uint32_t pager_sleeping;
     _Alignas(64) struct heca_command commands[HECA_RING_ENTRIES];
     struct heca_completion completions[HECA_RING_ENTRIES];
+    uint64_t hash_key[HECA_HASH_KEY_WORDS];
+    /* By page of the staging area: the hash of what a TAKE moved there (page_hash.h), written before its completion. */
+    uint64_t staged_hashes[HECA_STAGING_PAGES];
 };
 
 _Static_assert(sizeof(struct heca_statistics) == 128, "mirrored in Statistics.cs");
@@ -120,5 +126,8 @@ _Static_assert(offsetof(struct heca_ring, evictor_sleeping) == 128, "mirrored in
 _Static_assert(offsetof(struct heca_ring, pager_sleeping) == 320, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, commands) == 384, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, completions) == 384 + 32 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, hash_key) == 384 + 48 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, staged_hashes) == 384 + 48 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS,
+               "mirrored in HandoverAbi.cs");
 
 #endif

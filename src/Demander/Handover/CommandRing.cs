@@ -21,10 +21,12 @@ internal sealed unsafe class CommandRing : IDisposable
     private uint _published;
     private uint _answered;
 
-    public CommandRing(int memoryDescriptor, int commandsEvent)
+    /// <summary>Maps the ring and gives the evictor the key by which it hashes what it takes.</summary>
+    public CommandRing(int memoryDescriptor, int commandsEvent, ReadOnlySpan<ulong> hashKey)
     {
         _memory = NativeMemoryMap.Share(memoryDescriptor, RingHeader.Size);
         _header = (RingHeader*)_memory;
+        hashKey.CopyTo(new Span<ulong>(_memory + RingHeader.HashKeyOffset, hashKey.Length));
         _commandsEvent = commandsEvent;
     }
 
@@ -91,6 +93,9 @@ internal sealed unsafe class CommandRing : IDisposable
 
         return count;
     }
+
+    /// <summary>The hash of the staging page that a completed TAKE filled, as the evictor computed it.</summary>
+    public ulong StagedHash(int stagingIndex) => ((ulong*)(_memory + RingHeader.StagedHashesOffset))[stagingIndex];
 
     /// <summary>Announces that the pager is about to sleep. False when a completion is already there.</summary>
     public bool TrySleep()

@@ -57,7 +57,9 @@ internal struct RingHeader
 {
     public const int CommandsOffset = 384;
     public const int CompletionsOffset = CommandsOffset + (32 * HandoverAbi.RingEntries);
-    public const int Size = CompletionsOffset + (16 * HandoverAbi.RingEntries);
+    public const int HashKeyOffset = CompletionsOffset + (16 * HandoverAbi.RingEntries);
+    public const int StagedHashesOffset = HashKeyOffset + (8 * WriteBack.PageHash.KeyWords);
+    public const int Size = StagedHashesOffset + (8 * HandoverAbi.StagingPages);
 
     [FieldOffset(0)]
     public uint CommandsHead;

@@ -66,6 +66,9 @@ internal unsafe interface IProgramMemory
     /// <summary>Copies staging pages [index, index + pages) of the program into <paramref name="target"/>.</summary>
     int ReadStaging(int index, int pages, byte* target);
 
+    /// <summary>The <see cref="WriteBack.PageHash"/> of a staging page that a completed TAKE filled.</summary>
+    ulong StagedHash(int index);
+
     /// <summary>How many more commands the evictor can be given.</summary>
     int FreeCommands { get; }
 

@@ -130,6 +130,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         return got == (nint)length ? 0 : got < 0 ? Libc.Errno : Errno.EFAULT;
     }
 
+    public ulong StagedHash(int index) => _ring.StagedHash(index);
+
     public void PostTake(ulong address, int pages, int stagingIndex, ulong cookie) =>
         _ring.Post(HandoverAbi.Take, pages, address, StagingAddress(stagingIndex), cookie);
 

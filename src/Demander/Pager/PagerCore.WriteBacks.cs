@@ -14,19 +14,32 @@ internal sealed unsafe partial class PagerCore
     private int _blocksToWrite;
     private int _writesInFlight;
 
-    /// <summary>All pages of the block are in staging: mirror them, answer who waits, and sort clean from dirty.</summary>
+    /// <summary>
+    /// All pages of the block are in staging. The unchanged ones, known by the hash the evictor took of them in place, are
+    /// dropped without being looked at; the others are mirrored, and those that are not all zero need a write.
+    /// </summary>
     private void StageBlock(int block)
     {
         ref StagingBlock leaving = ref _staging.Block(block);
         leaving.State = BlockState.Writing;
         int first = block * StagingBlocks.BlockPages;
+        long hint = PageEntry.NoSlot;
+        for (int i = 0; i < leaving.Pages; i++)
+        {
+            ref StagedPage page = ref _staging.Page(first + i);
+            if (page.State == StagedState.Taking && IsUnchanged(first + i, in page))
+            {
+                DropClean(ref page);
+                leaving.Pending--;
+            }
+        }
+
         if (!MirrorBlock(first, leaving.Pages))
         {
             return;
         }
 
         // Only now are they Leaving: a fault on a page whose mirror is not read yet must wait for it.
-        long hint = PageEntry.NoSlot;
         bool isDirty = false;
         for (int i = 0; i < leaving.Pages; i++)
         {
@@ -81,12 +94,25 @@ internal sealed unsafe partial class PagerCore
         return true;
     }
 
-    /// <summary>Zero: forget it. As its slot has it: drop it. Else: it needs a slot and a write.</summary>
+    private bool IsUnchanged(int staged, in StagedPage page) =>
+        Entry(page.Id).Slot != PageEntry.NoSlot
+        && _segments[page.Id.Segment].Hashes[page.Id.Page] == _program.StagedHash(staged);
+
+    private void DropClean(ref StagedPage page)
+    {
+        ref PageEntry entry = ref Entry(page.Id);
+        entry.Apply(PageEvent.TakeDone);
+        entry.Apply(PageEvent.LeaveClean);
+        page.State = StagedState.Done;
+        Counters.PagesDropped++;
+        Counters.RemotePages++;
+    }
+
+    /// <summary>A changed page: all zero, it is forgotten; else it needs a slot and a write.</summary>
     private void Judge(int staged, ref StagedPage page, ref long hint)
     {
         ref PageEntry entry = ref Entry(page.Id);
-        byte* data = _staging.Mirror(staged);
-        if (PageHash.IsZero(data))
+        if (PageHash.IsZero(_staging.Mirror(staged)))
         {
             ReleaseSlot(ref entry);
             entry.Apply(PageEvent.LeaveZero);
@@ -96,21 +122,10 @@ internal sealed unsafe partial class PagerCore
         }
 
         Segment segment = _segments[page.Id.Segment];
-        ulong hash = _hash.Compute(data);
-        if (entry.Slot != PageEntry.NoSlot && segment.Hashes[page.Id.Page] == hash)
-        {
-            hint = entry.Slot + 1;
-            entry.Apply(PageEvent.LeaveClean);
-            page.State = StagedState.Done;
-            Counters.PagesDropped++;
-            Counters.RemotePages++;
-            return;
-        }
-
         // From here to the acknowledgement the staged page owns the slot: were the page recalled, it would have none.
         page.Slot = entry.Slot;
         entry.Slot = PageEntry.NoSlot;
-        segment.Hashes[page.Id.Page] = hash;
+        segment.Hashes[page.Id.Page] = _program.StagedHash(staged);
         page.State = StagedState.ToWrite;
         if (page.Slot == PageEntry.NoSlot)
         {

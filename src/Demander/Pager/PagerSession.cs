@@ -40,10 +40,11 @@ internal sealed class PagerSession : IDisposable
         {
             TcpDataConnection reader = Own(Connect(options.Sponsor, client, demander));
             TcpDataConnection writer = Own(Connect(options.Sponsor, client, demander));
-            CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2]));
+            var hash = new PageHash();
+            CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
             var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, hello.Value2);
             Core = Own(new PagerCore(program, reader, writer, CreatePolicy(options.Prefetch), options.Local,
-                HandoverAbi.StagingPages, new PageHash()));
+                HandoverAbi.StagingPages, hash));
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
             _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], reader, writer, pressure,

@@ -172,7 +172,7 @@ internal sealed unsafe class PagerThread : IDisposable
 
     private void Sleep()
     {
-        _placement?.BeforeSleep(_core.LastFaultThread, _core.Counters.Faults);
+        _placement?.BeforeSleep(_core.LastFaultThread, _core.Counters);
         Rewatch(_reader, ref _readerEvents);
         Rewatch(_writer, ref _writerEvents);
         if (!_ring.TrySleep())

@@ -40,6 +40,9 @@ internal sealed unsafe class PageHash
     /// <summary>True when all 4096 bytes are zero.</summary>
     public static bool IsZero(byte* page) => new ReadOnlySpan<ulong>(page, PageSize.Bytes / sizeof(ulong)).IndexOfAnyExcept(0UL) < 0;
 
+    /// <summary>The key, for the evictor (native/app/page_hash.c), which computes the same function.</summary>
+    public ReadOnlySpan<ulong> Key => _key;
+
     public ulong Compute(byte* page) => Avx2.IsSupported ? ComputeVector(page) : ComputeScalar(page);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,6 +1,7 @@
 using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.WriteBack;
 using Xunit;
 
 namespace Hecatonchire.Tests.Handover;
@@ -18,7 +19,7 @@ public sealed unsafe class CommandRingTests : IDisposable
     {
         Assert.Equal(0, Libc.Truncate(_file, RingHeader.Size));
         _memory = (byte*)NativeMemoryMap.Share(_file, RingHeader.Size);
-        _ring = new CommandRing(_file, _event);
+        _ring = new CommandRing(_file, _event, new ulong[PageHash.KeyWords]);
     }
 
     private RingHeader* Header => (RingHeader*)_memory;

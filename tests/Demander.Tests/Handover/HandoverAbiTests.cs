@@ -17,7 +17,9 @@ public unsafe class HandoverAbiTests
         Assert.Equal(16, sizeof(EvictorCompletion));
         Assert.Equal(384, sizeof(RingHeader));
         Assert.Equal(384 + (32 * 512), RingHeader.CompletionsOffset);
-        Assert.Equal(384 + (32 * 512) + (16 * 512), RingHeader.Size);
+        Assert.Equal(384 + (48 * 512), RingHeader.HashKeyOffset);
+        Assert.Equal(384 + (48 * 512) + (8 * 24), RingHeader.StagedHashesOffset);
+        Assert.Equal(384 + (48 * 512) + (8 * 24) + (8 * 4096), RingHeader.Size);
     }
 
     [Fact]

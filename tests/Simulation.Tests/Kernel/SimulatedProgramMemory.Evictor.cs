@@ -1,6 +1,7 @@
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
 using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Tests.Kernel;
 
@@ -84,6 +85,11 @@ internal sealed unsafe partial class SimulatedProgramMemory
         Buffer.MemoryCopy(StagingData(index), target, (long)pages << PageSize.Shift, (long)pages << PageSize.Shift);
         return 0;
     }
+
+    /// <summary>What the evictor hashes with; the real one gets the key through the ring.</summary>
+    public PageHash Hash { get; set; } = new();
+
+    public ulong StagedHash(int index) => Hash.Compute(StagingData(index));
 
     /// <summary>One step of the evictor; false when it has nothing to do.</summary>
     public bool StepEvictor()

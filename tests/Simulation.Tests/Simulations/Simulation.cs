@@ -57,7 +57,8 @@ internal sealed partial class Simulation : IDisposable
         Assert.True(LocalBudget.TryParse(settings.Local, out LocalBudget local));
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, new PageHash(key));
+        _memory.Hash = new PageHash(key);
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, _memory.Hash);
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
