@@ -49,7 +49,7 @@ internal readonly record struct ByteSize(long Bytes) : IComparable<ByteSize>
 
     public int CompareTo(ByteSize other) => Bytes.CompareTo(other.Bytes);
 
-    /// <summary>The shortest exact form in binary units, else one decimal: <c>256MiB</c>, <c>1.5GiB</c>, <c>4097B</c>.</summary>
+    /// <summary>The shortest exact form in binary units, else one decimal: <c>256MiB</c>, <c>1.5GiB</c>; 4097 bytes are <c>4KiB</c>.</summary>
     public override string ToString()
     {
         foreach ((string suffix, long factor) in Units.AsSpan(0, 4))

@@ -17,15 +17,17 @@ internal sealed unsafe class FifoQueue(SegmentTable segments) : IDisposable
 
     public long Count => _tail - _head;
 
-    public void EnsureCapacity(long pages)
+    /// <summary>Makes room for <paramref name="resident"/> pages of <paramref name="all"/>; not on the fault path.</summary>
+    public void EnsureCapacity(long resident, long all)
     {
-        if (pages <= _capacity)
+        // A quarter more than can be resident: room for entries that have gone stale before a sweep is due. Never more than
+        // there are pages, since each is in the queue at most once.
+        long capacity = Math.Max(1, Math.Min(all, resident + (resident / 4) + 4096));
+        if (capacity <= _capacity)
         {
             return;
         }
 
-        // A quarter more than can be resident: room for entries that have gone stale before a sweep is due.
-        long capacity = pages + (pages / 4) + 4096;
         var ring = (PageId*)NativeMemoryMap.Reserve((nuint)capacity * sizeof(ulong));
         long count = 0;
         for (long i = _head; i < _tail; i++)

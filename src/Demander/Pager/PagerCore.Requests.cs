@@ -127,7 +127,8 @@ internal sealed unsafe partial class PagerCore
     private int AddSegment(PagerRequest request)
     {
         int number = _segments.FreeNumber();
-        if (number < 0 || request.Pages <= 0 || _segments.Find(request.Address) is not null)
+        if (number < 0 || request.Pages <= 0 || _segments.Find(request.Address) is not null
+            || _segments.Find(request.Address + ((ulong)request.Pages << Units.PageSize.Shift) - 1) is not null)
         {
             return number < 0 ? -Errno.ENOMEM : -Errno.EINVAL;
         }

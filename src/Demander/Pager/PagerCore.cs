@@ -71,7 +71,6 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _recycles = new BlockStack(_staging.Count);
         _queue = new FifoQueue(_segments);
         _budgetPages = local.Resolve(0) >> PageSize.Shift;
-        _queue.EnsureCapacity(_budgetPages);
     }
 
     /// <summary>Fault latencies, event read to page installed, nanoseconds.</summary>
@@ -168,7 +167,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private void UpdateBudget()
     {
         _budgetPages = _local.Resolve(_segments.TotalPages << PageSize.Shift) >> PageSize.Shift;
-        _queue.EnsureCapacity(Math.Min(_budgetPages, _segments.TotalPages));
+        _queue.EnsureCapacity(Math.Min(_budgetPages, _segments.TotalPages), _segments.TotalPages);
     }
 
     private bool TryReserve(long pages)
@@ -203,11 +202,15 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private void NoteProgramError(int errno)
     {
-        // ESRCH: the process has ended. Anything else that is not handled where it arises is as final for its memory.
-        if (errno != 0)
+        if (errno == 0)
         {
-            _programGone = true;
-            Counters.LastProgramErrno = errno;
+            return;
         }
+
+        // ESRCH: the process has ended. Anything else that is not handled where it arises means that the program has changed
+        // its sponsored ranges behind the pager (munmap, mlock): it could only stall from here on.
+        _programGone = true;
+        Counters.LastProgramErrno = errno;
+        MustStopProgram |= errno != Errno.ESRCH;
     }
 }

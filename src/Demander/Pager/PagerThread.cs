@@ -24,6 +24,11 @@ internal sealed unsafe class PagerThread : IDisposable
     /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
     private const int SleepMsMax = 1000;
 
+    /// <summary>Within this of the cgroup's limit the usage is read anew every <see cref="FaultsPerRefresh"/> faults (1.1 us each).</summary>
+    private const long RefreshBelowBytes = 8L << 20;
+
+    private const long FaultsPerRefresh = 64;
+
     private readonly PagerCore _core;
     private readonly CommandRing _ring;
     private readonly IDataConnection _reader;
@@ -36,6 +41,7 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(8, pinned: true);
     private readonly Thread _thread;
     private readonly bool _spin;
+    private long _refreshedAt;
     private uint _readerEvents;
     private uint _writerEvents;
     private volatile bool _stop;
@@ -166,7 +172,17 @@ internal sealed unsafe class PagerThread : IDisposable
     {
         if (_pressure is not null)
         {
-            _core.LimitByPressure(_pressure.AllowedResidentBytes(_core.InProgramBytes));
+            long resident = _core.InProgramBytes;
+            long allowed = _pressure.AllowedResidentBytes(resident);
+            if (allowed - resident < RefreshBelowBytes && _core.Counters.Faults - _refreshedAt >= FaultsPerRefresh)
+            {
+                // Close to the limit the program's own growth must be seen before the next notification.
+                _refreshedAt = _core.Counters.Faults;
+                _ = _pressure.Refresh(resident);
+                allowed = _pressure.AllowedResidentBytes(resident);
+            }
+
+            _core.LimitByPressure(allowed);
         }
     }
 

@@ -82,7 +82,7 @@ internal sealed unsafe partial class DataServer
             {
                 worked = true;
             }
-            else if (connection.IsActive && now - connection.LastWork > spin)
+            else if (connection.IsActive && (connection.IsBulk || now - connection.LastWork > spin))
             {
                 Deactivate(connection);
             }

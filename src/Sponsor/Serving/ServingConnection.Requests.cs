@@ -9,6 +9,9 @@ internal sealed unsafe partial class ServingConnection
     /// <summary>An answer longer than this does not share a sendmsg with what is queued: a demand fetch goes out before it.</summary>
     private const int PagesSharedMax = 8;
 
+    /// <summary>A request of this many pages is a prefetch or a write-back: nobody stands still for it.</summary>
+    private const int BulkPagesMin = 16;
+
     /// <summary>
     /// Takes frames out of the receive buffer. True when it stopped although there is more in it, because what is queued should
     /// go out first.
@@ -105,6 +108,7 @@ internal sealed unsafe partial class ServingConnection
         }
 
         _counters.Requests++;
+        IsBulk = header.Pages >= BulkPagesMin;
         if (header.Op == Frames.OpRead)
         {
             _counters.PagesRead += header.Pages;

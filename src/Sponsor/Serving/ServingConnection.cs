@@ -110,6 +110,9 @@ internal sealed unsafe partial class ServingConnection : IDisposable
 
     public bool IsActive { get; set; }
 
+    /// <summary>The newest request was a large one: what follows can wait for a wake-up, and its core is better given back.</summary>
+    public bool IsBulk { get; private set; }
+
     public uint RegisteredEvents { get; set; }
 
     public void Open(int descriptor)

@@ -66,7 +66,7 @@ public sealed class RunCommandTests : IDisposable
         Assert.Equal(0, Run(["--local", "1:8", "--prefetch", "window", "--stop-after", "2.5", "--memory", "3GiB"], "true"));
         PagerOptions options = _pagers.Single().Options;
         Assert.Equal("1:8", options.Local.ToString());
-        Assert.Equal(Prefetch.PrefetchKind.Window, options.Prefetch);
+        Assert.Equal(global::Hecatonchire.Prefetch.PrefetchKind.Window, options.Prefetch);
         Assert.Equal(TimeSpan.FromSeconds(2.5), options.StopProgramAfter);
         Assert.Equal(3L << 30, _sponsors.Single().Bytes);
         Assert.Equal(_sponsors.Single().Endpoint, options.Sponsor);

@@ -14,7 +14,7 @@ public unsafe class FifoQueueTests
         var random = new Random(11);
         using var segments = new SegmentTable();
         using var queue = new FifoQueue(segments);
-        queue.EnsureCapacity(Pages);
+        queue.EnsureCapacity(Pages, Pages);
         Segment[] known = [Add(segments, 0), Add(segments, 1)];
         var order = new List<PageId>();
         for (int i = 0; i < 50_000; i++)
@@ -66,7 +66,7 @@ public unsafe class FifoQueueTests
                     order.RemoveRange(0, expected >= 0 ? expected + 1 : order.Count);
                     break;
                 case 7 when random.Next(500) == 0:
-                    queue.EnsureCapacity(Pages + i);
+                    queue.EnsureCapacity(Pages + i, Pages + i);
                     break;
             }
 

@@ -47,7 +47,7 @@ internal sealed class BenchOptions
     {
         HelpName = "N",
         Description = "How often to go over the memory",
-        DefaultValueFactory = _ => 2,
+        DefaultValueFactory = _ => 4,
     };
 
     private readonly Option<string> _pin = new("--pin")
