@@ -1,6 +1,6 @@
 /*
- * XXH3's long-input construction (Y. Collet) over one page: eight 64-bit lanes, each adding the product of the two halves of
- * (data xor key) and, to its neighbour, the data itself; scrambled every 1 KiB; merged to 64 bits.
+ * XXH3's long-input construction (Y. Collet) over one page: eight 64-bit lanes, each adding the product of the two
+ * halves of (data xor key) and, to its neighbour, the data itself; scrambled every 1 KiB; merged to 64 bits.
  *
  * It runs here, in the evictor, because the page is in this process: hashing it in place costs a third of what
  * copying it to the pager and hashing it there does, and an unchanged page then never leaves.

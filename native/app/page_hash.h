@@ -1,4 +1,5 @@
-/* The hash by which the pager knows a page that comes back unchanged. src/Demander/WriteBack/PageHash.cs is the same function. */
+/* The hash by which the pager knows a page that comes back unchanged. src/Demander/WriteBack/PageHash.cs is the same
+ * function. */
 #ifndef HECA_PAGE_HASH_H
 #define HECA_PAGE_HASH_H
 

@@ -1,15 +1,14 @@
 /*
- * program.c: a program for the end-to-end tests to put under a real pager. One mode per question; it says "ready" where the
- * test is to act and waits for a line, prints what it saw, and exits 0 only if every byte was right.
+ * program.c: a program for the end-to-end tests to put under a real pager. One mode per question; it says "ready" where
+ * the test is to act and waits for a line, prints what it saw, and exits 0 only if every byte was right.
  *
- *   heca-test-program lost MIB      fill, page out, "ready"; after a line: touch; SIGBUS is answered with "SIGBUS" and exit 7
- *   heca-test-program idle MIB      fill, walk, "ready"; after a line: verify
- *   heca-test-program walk MIB THREADS ROUNDS   threads increment counters in random pages, then all are checked
- *   heca-test-program resize MIB    grow to 4 times and shrink again, four times, with a verifying writer running
- *   heca-test-program full MIB      allocate; prints "refused ERRNO"
- *   heca-test-program zeros MIB     read every page, then write some: all others must read as zero, and none is remote
- *   heca-test-program advise MIB    every advice, with what it must do to the contents
- *   heca-test-program churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
+ *   heca-test-program lost MIB      fill, page out, "ready"; after a line: touch; SIGBUS is answered with "SIGBUS" and
+ * exit 7 heca-test-program idle MIB      fill, walk, "ready"; after a line: verify heca-test-program walk MIB THREADS
+ * ROUNDS   threads increment counters in random pages, then all are checked heca-test-program resize MIB    grow to 4
+ * times and shrink again, four times, with a verifying writer running heca-test-program full MIB      allocate; prints
+ * "refused ERRNO" heca-test-program zeros MIB     read every page, then write some: all others must read as zero, and
+ * none is remote heca-test-program advise MIB    every advice, with what it must do to the contents heca-test-program
+ * churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
  */
 #include <heca.h>
 
@@ -119,8 +118,9 @@ static void wrong_page(uint64_t page, uint64_t found) {
     while (other < pages && mix(other) != found) {
         other++;
     }
-    printf("page %lu has %s %lu, word 0 is %lu, now it has %s\n", page, other < pages ? "the contents of page" : "neither page's:",
-           other < pages ? other : found, memory[page * WORDS], memory[page * WORDS + 1] == mix(page) ? "its own" : "still not its own");
+    printf("page %lu has %s %lu, word 0 is %lu, now it has %s\n", page,
+           other < pages ? "the contents of page" : "neither page's:", other < pages ? other : found,
+           memory[page * WORDS], memory[page * WORDS + 1] == mix(page) ? "its own" : "still not its own");
     exit(1);
 }
 
@@ -227,11 +227,10 @@ static int advise(void) {
     struct heca_statistics before, after;
     for_all(fill_page);
     check(heca_segment_advise(memory, pages * PAGE, HECA_ADVICE_PAGE_OUT), "page out");
-    check(heca_statistics_read(&before), "statistics");
-    if (before.resident_bytes > 64 * PAGE) {
-        printf("%lu bytes are resident after page out\n", before.resident_bytes);
-        return 1;
-    }
+    /* They have left the segment; what staging still holds goes back to the kernel in its own time. */
+    do {
+        check(heca_statistics_read(&before), "statistics");
+    } while (before.resident_bytes > 0);
     check(heca_segment_advise(memory, 64 * PAGE, HECA_ADVICE_WILL_NEED), "will need");
     do {
         check(heca_statistics_read(&after), "statistics");

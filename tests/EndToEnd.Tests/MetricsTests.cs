@@ -32,11 +32,11 @@ public class MetricsTests
         await heca.WaitForExitAsync(TestContext.Current.CancellationToken);
 
         Promtool.Check(text);
-        Assert.True(Value(text, "heca_faults_total") > 1000);
-        Assert.True(Value(text, "heca_pages_in_total") >= 64 << 8);
-        Assert.InRange(Value(text, "heca_resident_bytes"), 1, 8 << 20);
-        Assert.True(Value(text, "heca_remote_bytes") >= 56 << 20);
-        Assert.Contains("heca_fault_latency_seconds_bucket{le=\"+Inf\"}", text, StringComparison.Ordinal);
+        Assert.True(Value(text, "heca_pager_faults_total") > 1000);
+        Assert.True(Value(text, "heca_pager_pages_in_total") >= 64 << 8);
+        Assert.InRange(Value(text, "heca_pager_resident_bytes"), 1, 8 << 20);
+        Assert.True(Value(text, "heca_pager_remote_bytes") >= 56 << 20);
+        Assert.Contains("heca_pager_fault_latency_seconds_bucket{le=\"+Inf\"}", text, StringComparison.Ordinal);
     }
 
     private static double Value(string text, string name)

@@ -9,7 +9,13 @@ public class BuggyControlTests
 {
     private static SimulationSettings Honest(int seed) => SimulationSettings.FromSeed(seed) with
     {
-        TakeCopies = false, Local = "1MiB", DropsByProgram = false, Rude = false, ReaderEndsAt = 0, WriterEndsAt = 0, PressurePerThousand = 0,
+        TakeCopies = false,
+        Local = "1MiB",
+        DropsByProgram = false,
+        Rude = false,
+        ReaderEndsAt = 0,
+        WriterEndsAt = 0,
+        PressurePerThousand = 0,
     };
 
     [Fact]
