@@ -136,7 +136,7 @@ internal sealed unsafe partial class PagerCore
         Counters.PagesPrefetched += issued;
         if (window.Stream >= 0)
         {
-            _prefetch.Issued(window.Stream, issued);
+            _prefetch.Issued(window.Stream, issued, window.First + ((long)i * window.Stride));
         }
     }
 

@@ -29,8 +29,11 @@ internal interface IPrefetchPolicy
     /// <summary>The marker of the stream's newest window, or a page of it in flight, was touched.</summary>
     PrefetchWindow OnHit(int stream, PageId page, int windowMax);
 
-    /// <summary>How many pages of the window just returned were really requested.</summary>
-    void Issued(int stream, int pages);
+    /// <summary>
+    /// How many pages of the window just returned were really requested, and the page it ended before: room or requests may
+    /// have run out half-way.
+    /// </summary>
+    void Issued(int stream, int pages, long end);
 
     /// <summary>Prefetched pages of windows whose marker was touched.</summary>
     long Used { get; }
@@ -50,7 +53,7 @@ internal sealed class NoPrefetch : IPrefetchPolicy
 
     public PrefetchWindow OnHit(int stream, PageId page, int windowMax) => PrefetchWindow.None;
 
-    public void Issued(int stream, int pages)
+    public void Issued(int stream, int pages, long end)
     {
     }
 }

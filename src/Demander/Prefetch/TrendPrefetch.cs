@@ -88,7 +88,11 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
         return Advance(stream, page.Page, windowMax);
     }
 
-    public void Issued(int stream, int pages) => _streams[stream].Outstanding = pages;
+    public void Issued(int stream, int pages, long end)
+    {
+        _streams[stream].Outstanding = pages;
+        _streams[stream].Edge = end;
+    }
 
     private PrefetchWindow Advance(int index, long page, int windowMax)
     {
@@ -111,12 +115,13 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
             return PrefetchWindow.None;
         }
 
-        var window = new PrefetchWindow(stream.Edge, count, stream.Stride, index);
-        stream.Edge += (long)count * stream.Stride;
-        return window;
+        return new PrefetchWindow(stream.Edge, count, stream.Stride, index);
     }
 
-    /// <summary>A stream that this page continues: it lies on the stride, at most a window behind or two steps beyond the edge.</summary>
+    /// <summary>
+    /// A stream that this page continues: it lies on the stride, at most two steps from the edge. Not further behind: pages
+    /// there were prefetched, and on random access every page would lie in some old stream's wake.
+    /// </summary>
     private int FindStream(PageId page)
     {
         for (int i = 0; i < Streams; i++)
@@ -131,7 +136,7 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
             if (distance % stream.Stride == 0)
             {
                 long steps = distance / stream.Stride;
-                if (steps <= 2 && steps >= -2L * stream.Window)
+                if (steps is >= -2 and <= 2)
                 {
                     return i;
                 }

@@ -38,5 +38,5 @@ internal sealed class WindowPrefetch : IPrefetchPolicy
         return PrefetchWindow.None;
     }
 
-    public void Issued(int stream, int pages) => _issued[stream] = pages;
+    public void Issued(int stream, int pages, long end) => _issued[stream] = pages;
 }

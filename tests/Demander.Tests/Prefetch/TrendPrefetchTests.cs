@@ -43,7 +43,7 @@ public class TrendPrefetchTests
         long used = 0;
         for (int i = 0; i < 8; i++)
         {
-            policy.Issued(window.Stream, window.Count);
+            policy.Issued(window.Stream, window.Count, window.First + ((long)window.Count * window.Stride));
             used += window.Count;
             PrefetchWindow next = policy.OnHit(window.Stream, new PageId(0, window.First), WindowMax);
             Assert.Equal(Math.Min(count * 2, WindowMax), next.Count);
@@ -134,7 +134,7 @@ public class TrendPrefetchTests
                 PrefetchWindow window = policy.OnFault(1, new PageId(0, (stream * Far) + i), WindowMax);
                 if (window.Count > 0)
                 {
-                    policy.Issued(window.Stream, window.Count);
+                    policy.Issued(window.Stream, window.Count, window.First + ((long)window.Count * window.Stride));
                     issued += window.Count;
                     break;
                 }

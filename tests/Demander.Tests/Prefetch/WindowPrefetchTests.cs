@@ -24,7 +24,7 @@ public class WindowPrefetchTests
         for (int i = 0; i < 512; i++)
         {
             PrefetchWindow window = policy.OnFault(1, new PageId(0, i * 16), 128);
-            policy.Issued(window.Stream, 15);
+            policy.Issued(window.Stream, 15, 0);
             if (i % 2 == 0)
             {
                 Assert.Equal(0, policy.OnHit(window.Stream, new PageId(0, window.First), 128).Count);
