@@ -47,10 +47,12 @@ public class CostTests
         using Process heca = Process.Start(start)!;
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
         long resident = StatusKib(heca.Id, "VmHWM:") << 10;
+        long locked = StatusKib(heca.Id, "VmLck:") << 10;
         heca.StandardInput.WriteLine();
 
         Assert.Equal("ok", heca.StandardOutput.ReadLine());
         Assert.True(heca.WaitForExit(Deadline));
+        Assert.True(Environment.UserName != "root" || locked > StagingBytes, "the pager's memory is not locked");
         Assert.InRange(resident, 1, (128L << 20) + MetadataBytes + StagingBytes);
     }
 
