@@ -11,6 +11,7 @@
  *   -EINVAL     an address that is not the start of a segment, a length of 0, or a range outside the segment
  *   -ENOMEM     this process has no address space left, or the growth exceeds the reserve
  *   -EPERM      the kernel does not let this user make a userfaultfd (`heca check` says what to do)
+ *   -EBUSY      the pager serves another program: each needs a `heca run` of its own
  *   -EPROTO     the pager and this library do not understand each other (versions differ)
  */
 #ifndef HECA_H

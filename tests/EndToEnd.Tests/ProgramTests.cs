@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Hecatonchire.Pager;
 using Hecatonchire.Tests.Harness;
 using Xunit;
@@ -76,14 +77,16 @@ public class ProgramTests
     }
 
     [Fact]
-    public void Programs_of_one_pager_may_overlap()
+    public void A_second_program_is_refused_while_the_first_lives()
     {
         using var sponsor = new SponsorProcess("512MiB");
         using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+        using Process first = paged.Start(Programs.Test, ["idle", "64"]);
+        Assert.Equal("ready", first.StandardOutput.ReadLine());
 
-        (int ExitCode, string Output, string Error)[] ends = new (int, string, string)[3];
-        Parallel.For(0, ends.Length, i => ends[i] = paged.Run(Programs.Test, ["walk", "32", "2", "5000"]));
+        Assert.Equal((1, "allocate: Device or resource busy\n", ""), paged.Run(Programs.Test, ["walk", "32", "2", "5000"]));
 
-        Assert.All(ends, end => Assert.Equal((0, "ok\n", ""), end));
+        first.StandardInput.WriteLine();
+        Assert.Equal("ok", first.StandardOutput.ReadLine());
     }
 }

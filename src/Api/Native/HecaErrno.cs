@@ -5,7 +5,7 @@ namespace Hecatonchire.Native;
 /// <summary>The errno values that heca.h documents, and what each asks of the user.</summary>
 internal static class HecaErrno
 {
-    public const int EPERM = 1, ENOENT = 2, ENOMEM = 12, EINVAL = 22, ENOSPC = 28, EPROTO = 71, ENOTCONN = 107;
+    public const int EPERM = 1, ENOENT = 2, ENOMEM = 12, EBUSY = 16, EINVAL = 22, ENOSPC = 28, EPROTO = 71, ENOTCONN = 107;
 
     /// <summary>Throws if <paramref name="status"/>, the result of a libheca call, is negative.</summary>
     /// <exception cref="SponsoredMemoryException">The call failed.</exception>
@@ -21,6 +21,7 @@ internal static class HecaErrno
     {
         ENOTCONN when string.IsNullOrEmpty(Environment.GetEnvironmentVariable("HECA_SOCKET")) =>
             "this program is not running under `heca run`: start it with `heca run -- PROGRAM`",
+        EBUSY => "the pager serves another program: each needs a `heca run` of its own",
         ENOTCONN => "the pager named by HECA_SOCKET is gone or not there: see what it wrote, and start the program anew with `heca run`",
         ENOSPC => "the sponsor cannot take that much: offer more with `heca-sponsor --memory`, or allocate less",
         ENOMEM => "no address space is left (see `ulimit -v`), or the growth exceeds the reserve given to Allocate",

@@ -11,11 +11,14 @@ namespace Hecatonchire.Handover;
 internal delegate PagerSession SessionFactory(int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
 
 /// <summary>
-/// The socket programs arrive on. One thread, one program at a time: a second one is refused with EBUSY until the first
-/// has gone. It answers the program's requests by having the pager thread carry them out.
+/// The socket programs arrive on. One program at a time: a second one is refused with EBUSY while the first lives. A
+/// program's requests are answered on a thread of its own, which has the pager thread carry them out.
 /// </summary>
 internal sealed partial class HandoverServer : IDisposable
 {
+    /// <summary>How long a program that comes while another goes waits for its slabs to be given back.</summary>
+    private static readonly TimeSpan HandOverTime = TimeSpan.FromSeconds(2);
+
     private readonly Socket _listener;
     private readonly string _path;
     private readonly SessionFactory _open;
@@ -23,6 +26,7 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly TimeSpan _stopProgramAfter;
     private readonly ILogger _log;
     private readonly Thread _thread;
+    private Thread? _serving;
     private Socket? _program;
     private volatile bool _stop;
 
@@ -43,6 +47,7 @@ internal sealed partial class HandoverServer : IDisposable
         Shutdown(_listener);
         Shutdown(Volatile.Read(ref _program));
         _thread.Join();
+        _serving?.Join();
         _listener.Dispose();
         File.Delete(_path);
     }
@@ -65,21 +70,47 @@ internal sealed partial class HandoverServer : IDisposable
         {
             try
             {
-                using Socket program = _listener.Accept();
-                Volatile.Write(ref _program, program);
-                if (!_stop)
+                Socket program = _listener.Accept();
+                if (_serving is not null && !_serving.Join(HandOverTime))
                 {
-                    Serve(program);
+                    Refuse(program);
+                    continue;
                 }
+
+                Volatile.Write(ref _program, program);
+                _serving = new Thread(() => ServeAndClose(program)) { Name = "heca-program", IsBackground = true };
+                _serving.Start();
             }
             catch (SocketException)
             {
                 // The listener was shut down, or a program left between connect and accept.
             }
-            finally
+        }
+    }
+
+    private void ServeAndClose(Socket program)
+    {
+        using (program)
+        {
+            if (!_stop)
             {
-                Volatile.Write(ref _program, null);
+                Serve(program);
             }
+
+            Volatile.Write(ref _program, null);
+        }
+    }
+
+    private void Refuse(Socket program)
+    {
+        using (program)
+        {
+            program.ReceiveTimeout = (int)HandOverTime.TotalMilliseconds;
+            Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
+            _ = HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count);
+            CloseAll(descriptors[..count]);
+            LogBusy(HandoverSocket.PeerProcess(program));
+            Answer(program, hello, -Errno.EBUSY);
         }
     }
 
@@ -206,6 +237,9 @@ internal sealed partial class HandoverServer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} was refused {Bytes} bytes: the sponsor cannot lend that much; raise its --memory")]
     private partial void LogFull(int process, ulong bytes);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} was refused: this pager serves another program; start it under a `heca run` of its own")]
+    private partial void LogBusy(int process);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} attached over {Transport}")]
     private partial void LogAttached(int process, string transport);
