@@ -18,7 +18,8 @@ public sealed class SponsoredMemoryException : Exception
 
     /// <summary>
     /// The Linux errno, positive: ENOTCONN (107) without a pager, ENOSPC (28) when the sponsor is full, ENOMEM (12) without
-    /// address space, EPERM (1) without userfaultfd, EBUSY (16) while the pager serves another program, EPROTO (71) between different versions, ENOENT (2) without libheca.so.
+    /// address space, EPERM (1) without userfaultfd, EBUSY (16) while the pager serves another program, EPROTO (71) between
+    /// different versions, ENOENT (2) without libheca.so.
     /// </summary>
     public int Errno { get; }
 
