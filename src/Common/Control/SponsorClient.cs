@@ -193,25 +193,29 @@ internal sealed partial class SponsorClient : IDisposable
         string silence = $"did not answer within {_options.RequestTimeout.TotalSeconds:0.###} s";
         string why = Hello is not null
             ? "it hangs, was stopped, or the network between is down"
-            : IsListening()
-                ? "something listens there, so either the public key is not this sponsor's (compare its sponsor.public), or it is no heca-sponsor"
-                : "no sponsor is running there or a firewall is between, or else the public key is not this sponsor's";
+            : Probe() switch
+            {
+                null => "something listens there, so either the public key is not this sponsor's (compare its sponsor.public), or it is no heca-sponsor",
+                SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "there is no host of this name; check it, or give the address",
+                SocketError.ConnectionRefused => "no sponsor is running there; start heca-sponsor, or check the port",
+                _ => "the host is down, or a firewall is between",
+            };
         return Error(SponsorErrorCode.Unreachable, $"{silence}: {why}");
     }
 
     private SponsorException Error(SponsorErrorCode code, string what) => new(code, $"sponsor {_host}:{_port} {what}");
 
-    /// <summary>A wrong key looks like silence in ZeroMQ; whether the port answers TCP tells the two apart for the message.</summary>
-    private bool IsListening()
+    /// <summary>A wrong key looks like silence in ZeroMQ; what TCP says of the port tells the two apart for the message. Null where it answers.</summary>
+    private SocketError? Probe()
     {
         using TcpClient probe = new();
         try
         {
-            return probe.ConnectAsync(_host, _port).Wait(ProbeMsMax);
+            return probe.ConnectAsync(_host, _port).Wait(ProbeMsMax) ? null : SocketError.TimedOut;
         }
-        catch (Exception failure) when (failure is AggregateException or SocketException)
+        catch (AggregateException failure)
         {
-            return false;
+            return (failure.InnerException as SocketException)?.SocketErrorCode ?? SocketError.SocketError;
         }
     }
 

@@ -16,6 +16,12 @@ internal sealed class EmbeddedSponsor : ISponsorSource
 
     private static readonly TimeSpan s_stopTimeMax = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// A ^C in its first moments, until it has left our process group, ends it as it is meant to end us: 128 + SIGHUP, SIGINT,
+    /// SIGQUIT and SIGTERM.
+    /// </summary>
+    private static readonly int[] Interruptions = [129, 130, 131, 143];
+
     private readonly Process _process;
     private readonly DirectoryInfo _keys;
 
@@ -95,6 +101,11 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         if (line.Result is not { } text)
         {
             process.WaitForExit();
+            if (Interruptions.Contains(process.ExitCode))
+            {
+                throw new CommandException("interrupted", process.ExitCode);
+            }
+
             throw new CommandException(
                 $"heca-sponsor ended with status {process.ExitCode} before it was ready",
                 process.ExitCode is ExitStatus.HostCannot ? ExitStatus.HostCannot : ExitStatus.Failed);

@@ -53,13 +53,21 @@ internal sealed partial class ControlServer : IDisposable
     /// <summary>Messages that were no control messages.</summary>
     public long Dropped => Interlocked.Read(ref _dropped);
 
-    /// <summary>Listens and starts the thread. Throws <see cref="ZmqException"/> where it cannot listen.</summary>
+    /// <summary>Listens and starts the thread. Throws <see cref="IOException"/> with one line where it cannot listen.</summary>
     public void Start()
     {
         _context = ZmqContext.Create();
         _wake = new WakeSignal();
         _socket = ZmqSocket.CreateRouter(_context, _options.Keys);
-        Port = _socket.Bind(_options.Address, _options.Port);
+        try
+        {
+            Port = _socket.Bind(_options.Address, _options.Port);
+        }
+        catch (ZmqException e)
+        {
+            throw new IOException($"{e.Message}; choose another --port (0 for any free one)", e);
+        }
+
         _thread = new Thread(Run) { Name = "heca-control", IsBackground = true };
         _thread.Start();
         LogStarted(_options.Address, Port);

@@ -21,7 +21,15 @@ internal static class SponsorKeys
     /// </summary>
     public static CurveKeyPair LoadOrCreate(string directory)
     {
-        Directory.CreateDirectory(directory, DirectoryMode);
+        try
+        {
+            Directory.CreateDirectory(directory, DirectoryMode);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"cannot keep the key pair in {directory}: {e.Message.TrimEnd('.')}; give --keys a directory that this user may write", e);
+        }
+
         string secretPath = Path.Combine(directory, SecretFile);
         if (!File.Exists(secretPath))
         {
@@ -70,6 +78,10 @@ internal static class SponsorKeys
         }
         catch (IOException) when (!overwrite && File.Exists(path))
         {
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"cannot write {path}: {e.Message.TrimEnd('.')}; give --keys a directory that this user may write", e);
         }
         finally
         {

@@ -1,5 +1,6 @@
 using System.Net;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Interop;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
@@ -20,10 +21,16 @@ internal static class SponsorHost
 
     /// <summary>
     /// Runs until SIGTERM, SIGINT or, where asked, the end of standard input; returns 0. What keeps it from starting is
-    /// thrown: <see cref="ZmqUnavailableException"/>, <see cref="ZmqException"/>, <see cref="IOException"/>.
+    /// thrown: <see cref="ZmqUnavailableException"/>, <see cref="IOException"/>.
     /// </summary>
     public static int Run(SponsorOptions options)
     {
+        if (options.ExitWithStdin)
+        {
+            // A ^C is meant for who started this sponsor, and must not take the memory away before its user has gone.
+            _ = Libc.SetProcessGroup(0, 0);
+        }
+
         ZmqContext.RequireLibrary();
         CurveKeyPair keys = SponsorKeys.LoadOrCreate(options.Keys);
         using IHost host = Build(options, keys);

@@ -1,7 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
-using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
@@ -42,8 +41,6 @@ internal sealed class SponsorService(
 
         if (options.ExitWithStdin)
         {
-            // A ^C is meant for who started this sponsor, and must not take the memory away before its user has gone.
-            _ = Libc.SetProcessGroup(0, 0);
             new Thread(StopAtEndOfInput) { Name = "heca-stdin", IsBackground = true }.Start();
         }
 

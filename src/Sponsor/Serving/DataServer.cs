@@ -216,13 +216,21 @@ internal sealed partial class DataServer : IServingLoop, IDisposable
             {
                 int errno = Libc.Errno;
                 _ = Libc.Close(descriptor);
-                throw new IOException($"cannot listen for data connections on {address}: {Errno.Describe(errno)}");
+                throw new IOException($"cannot listen for data connections on {address}: {Errno.Describe(errno)}; {Remedy(errno)}");
             }
         }
 
         port = ((IPEndPoint)address.Create(socketAddress)).Port;
         return descriptor;
     }
+
+    private static string Remedy(int errno) => errno switch
+    {
+        Errno.EADDRINUSE => "choose another --data-port (0 for any free one)",
+        Errno.EADDRNOTAVAIL => "give --listen an address of this host (`ip address` lists them)",
+        Errno.EACCES => "choose a --data-port from 1024 on",
+        _ => "choose another --listen or --data-port",
+    };
 
     private static int Check(int result, string call) =>
         result >= 0 ? result : throw new IOException($"{call} failed: {Errno.Describe(Libc.Errno)}");

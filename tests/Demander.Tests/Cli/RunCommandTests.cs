@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Run;
 using Hecatonchire.Interop;
@@ -23,6 +24,7 @@ public sealed class RunCommandTests : IDisposable
     private readonly List<IdlePager> _pagers = [];
     private readonly List<OwnSponsor> _sponsors = [];
     private string? _failure;
+    private Action? _atDisposal;
 
     public RunCommandTests() => HostCapability.Require("userfaultfd", HostIsFit(), "`heca run` refuses this host: see `heca check`");
 
@@ -107,6 +109,26 @@ public sealed class RunCommandTests : IDisposable
         CheckNothingIsLeft();
     }
 
+    [Fact]
+    public void A_signal_that_comes_after_the_program_has_gone_is_for_nobody()
+    {
+        using var handled = new ManualResetEventSlim();
+        _atDisposal = () =>
+        {
+            // Handlers of one signal run in the order of their registration: when ours runs, the forwarder's has.
+            using var registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                handled.Set();
+            });
+            Assert.Equal(0, Libc.Kill(Environment.ProcessId, 1));
+            Assert.True(handled.Wait(TimeMax));
+        };
+        Assert.Equal(7, Run("sh", "-c", "exit 7"));
+        Assert.True(handled.IsSet);
+        CheckNothingIsLeft();
+    }
+
     private static async Task Until(Func<bool> state)
     {
         for (long start = Stopwatch.GetTimestamp(); !state(); await Task.Yield())
@@ -133,7 +155,7 @@ public sealed class RunCommandTests : IDisposable
 
     private IdlePager StartPager(PagerOptions options, Microsoft.Extensions.Logging.ILoggerFactory loggers)
     {
-        var pager = new IdlePager(options, _failure);
+        var pager = new IdlePager(options, _failure, _atDisposal);
         _pagers.Add(pager);
         Assert.Equal(ForThisUserOnly, File.GetUnixFileMode(Path.GetDirectoryName(options.SocketPath)!));
         return pager;
@@ -146,7 +168,7 @@ public sealed class RunCommandTests : IDisposable
         return sponsor;
     }
 
-    private sealed class IdlePager(PagerOptions options, string? failure) : IPagerHost
+    private sealed class IdlePager(PagerOptions options, string? failure, Action? atDisposal) : IPagerHost
     {
         public PagerOptions Options => options;
 
@@ -166,7 +188,11 @@ public sealed class RunCommandTests : IDisposable
         {
         }
 
-        public void Dispose() => Disposed = true;
+        public void Dispose()
+        {
+            atDisposal?.Invoke();
+            Disposed = true;
+        }
     }
 
     private sealed class OwnSponsor(long bytes) : ISponsorSource

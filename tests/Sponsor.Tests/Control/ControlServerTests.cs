@@ -123,7 +123,7 @@ public sealed class ControlServerTests
     public void Starting_on_a_port_in_use_fails_and_leaves_nothing_behind()
     {
         using SponsorUnderTest sponsor = new();
-        ZmqException failure = Assert.Throws<ZmqException>(() => new SponsorUnderTest(port: sponsor.Control.Port));
+        IOException failure = Assert.Throws<IOException>(() => new SponsorUnderTest(port: sponsor.Control.Port));
         Assert.Contains($":{sponsor.Control.Port}", failure.Message, StringComparison.Ordinal);
     }
 }

@@ -25,7 +25,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
         + "  heca run --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- ./program --its-own-options\n"
-        + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- heca-sample\n"
+        + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- ./heca-sample\n"
         + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program\n";
 
     private readonly Option<string> _local = new("--local")

@@ -59,6 +59,9 @@ internal static partial class RunSession
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);
         int status = child.WaitForExit();
+
+        // A ^C or a closed terminal reaches both of us, and handlers run late: the program may be gone by then.
+        signals.Stop();
         Ended(log, child.ProcessId, status);
         return status;
     }

@@ -71,13 +71,19 @@ internal sealed class SignalForwarder : IDisposable
         }
     }
 
-    public void Dispose()
+    /// <summary>The program has ended: what arrives from now on is for nobody.</summary>
+    public void Stop()
     {
         lock (_gate)
         {
             _ended = true;
+            _program = null;
         }
+    }
 
+    public void Dispose()
+    {
+        Stop();
         foreach (PosixSignalRegistration registration in _registrations)
         {
             registration.Dispose();
