@@ -9,6 +9,7 @@
  * "refused ERRNO" heca-test-program zeros MIB     read every page, then write some: all others must read as zero, and
  * none is remote heca-test-program advise MIB    every advice, with what it must do to the contents heca-test-program
  * churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
+ *   heca-test-program locked MIB all|segment   locks its memory, then fills it
  *   heca-test-program killed MIB free|out   dies by SIGKILL while the evictor carries out what a request waits for
  */
 #include <heca.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -277,6 +279,20 @@ __attribute__((visibility("default"))) int madvise(void *address, size_t bytes, 
     return (int)syscall(SYS_madvise, address, bytes, advice);
 }
 
+static int locked(const char *what) {
+    int status = strcmp(what, "all") == 0 ? mlockall(MCL_CURRENT) : mlock(memory, pages * PAGE);
+    if (status != 0) {
+        perror("mlock");
+        return 1;
+    }
+    for (int round = 0; round < 8; round++) {
+        for_all(fill_page);
+        for_all(verify_page);
+    }
+    puts("ok");
+    return 0;
+}
+
 static int killed(const char *request) {
     for_all(fill_page);
     dies_in_madvise = 1;
@@ -309,6 +325,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "idle") == 0) {
         return idle();
+    }
+    if (strcmp(argv[1], "locked") == 0) {
+        return locked(argv[3]);
     }
     if (strcmp(argv[1], "killed") == 0) {
         return killed(argv[3]);

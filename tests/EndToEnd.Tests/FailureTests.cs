@@ -77,6 +77,27 @@ public class FailureTests
         Assert.Equal(128 + 9, heca.ExitCode);
     }
 
+    [Theory]
+    [InlineData("all", "")]
+    [InlineData("all", "copy")]
+    [InlineData("segment", "")]
+    [InlineData("segment", "copy")]
+    public void A_program_that_locks_its_sponsored_memory_is_stopped_and_does_not_hang(string what, string take)
+    {
+        using var sponsor = new SponsorProcess("256MiB");
+        using Process heca = StartHeca(sponsor, take, "--local", "16MiB", "--", Programs.Test, "locked", "64", what);
+
+        bool hasEnded = heca.WaitForExit(Deadline);
+        if (!hasEnded)
+        {
+            heca.Kill();
+        }
+
+        Assert.True(hasEnded, "the program hangs");
+        Assert.Equal(1, heca.ExitCode);
+        Assert.Contains("locked sponsored memory", heca.StandardError.ReadToEnd(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Heca_run_says_in_one_line_that_the_sponsor_is_lost_and_exits_1()
     {
