@@ -9,6 +9,8 @@
  * "refused ERRNO" heca-test-program zeros MIB     read every page, then write some: all others must read as zero, and
  * none is remote heca-test-program advise MIB    every advice, with what it must do to the contents heca-test-program
  * churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
+ *   heca-test-program locked MIB all|segment   locks its memory, then fills it
+ *   heca-test-program killed MIB free|out   dies by SIGKILL while the evictor carries out what a request waits for
  */
 #include <heca.h>
 
@@ -19,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -265,6 +269,42 @@ static int churn(uint64_t mib, uint64_t rounds) {
     return statistics.resident_bytes == 0 && statistics.remote_bytes == 0 ? 0 : 1;
 }
 
+static atomic_int dies_in_madvise;
+
+/* In place of the C library's, for libheca as well. */
+__attribute__((visibility("default"))) int madvise(void *address, size_t bytes, int advice) {
+    if (dies_in_madvise) {
+        kill(getpid(), SIGKILL);
+    }
+    return (int)syscall(SYS_madvise, address, bytes, advice);
+}
+
+static int locked(const char *what) {
+    int status = strcmp(what, "all") == 0 ? mlockall(MCL_CURRENT) : mlock(memory, pages * PAGE);
+    if (status != 0) {
+        perror("mlock");
+        return 1;
+    }
+    for (int round = 0; round < 8; round++) {
+        for_all(fill_page);
+        for_all(verify_page);
+    }
+    puts("ok");
+    return 0;
+}
+
+static int killed(const char *request) {
+    for_all(fill_page);
+    dies_in_madvise = 1;
+    if (strcmp(request, "free") == 0) {
+        check(heca_segment_free(memory), "free");
+    } else {
+        check(heca_segment_advise(memory, pages * PAGE, HECA_ADVICE_PAGE_OUT), "page out");
+    }
+    puts("alive");
+    return 1;
+}
+
 int main(int argc, char **argv) {
     uint64_t mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     if (mib == 0) {
@@ -285,6 +325,12 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "idle") == 0) {
         return idle();
+    }
+    if (strcmp(argv[1], "locked") == 0) {
+        return locked(argv[3]);
+    }
+    if (strcmp(argv[1], "killed") == 0) {
+        return killed(argv[3]);
     }
     if (strcmp(argv[1], "walk") == 0) {
         return walk_all((unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10));

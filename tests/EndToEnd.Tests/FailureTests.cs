@@ -59,11 +59,50 @@ public class FailureTests
         Assert.Equal(0, program.ExitCode);
     }
 
+    [Theory]
+    [InlineData("free", "")]
+    [InlineData("out", "copy")]
+    public void A_program_killed_in_the_middle_of_a_request_leaves_its_pager_free_for_the_next(string request, string take)
+    {
+        using var sponsor = new SponsorProcess("256MiB");
+        using Process heca = StartHeca(sponsor, take, "--local", "16MiB", "--", Programs.Test, "killed", "8", request);
+
+        bool hasEnded = heca.WaitForExit(Deadline);
+        if (!hasEnded)
+        {
+            heca.Kill();
+        }
+
+        Assert.True(hasEnded, "the pager hangs");
+        Assert.Equal(128 + 9, heca.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("all", "")]
+    [InlineData("all", "copy")]
+    [InlineData("segment", "")]
+    [InlineData("segment", "copy")]
+    public void A_program_that_locks_its_sponsored_memory_is_stopped_and_does_not_hang(string what, string take)
+    {
+        using var sponsor = new SponsorProcess("256MiB");
+        using Process heca = StartHeca(sponsor, take, "--local", "16MiB", "--", Programs.Test, "locked", "64", what);
+
+        bool hasEnded = heca.WaitForExit(Deadline);
+        if (!hasEnded)
+        {
+            heca.Kill();
+        }
+
+        Assert.True(hasEnded, "the program hangs");
+        Assert.Equal(1, heca.ExitCode);
+        Assert.Contains("locked sponsored memory", heca.StandardError.ReadToEnd(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Heca_run_says_in_one_line_that_the_sponsor_is_lost_and_exits_1()
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, "--local", "16MiB", "--", Programs.Test, "lost", "64");
+        using Process heca = StartHeca(sponsor, "", "--local", "16MiB", "--", Programs.Test, "lost", "64");
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
 
         sponsor.Kill();
@@ -80,7 +119,7 @@ public class FailureTests
     public void A_program_whose_pager_was_killed_stalls_and_is_then_stopped_with_a_message()
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, "--local", "16MiB", "--stop-after", "1", "--", Programs.Test, "lost", "64");
+        using Process heca = StartHeca(sponsor, "", "--local", "16MiB", "--stop-after", "1", "--", Programs.Test, "lost", "64");
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
 
         heca.Kill();
@@ -93,7 +132,7 @@ public class FailureTests
         Assert.Single(error.TrimEnd().Split('\n'));
     }
 
-    private static Process StartHeca(SponsorProcess sponsor, params string[] arguments)
+    private static Process StartHeca(SponsorProcess sponsor, string take, params string[] arguments)
     {
         var start = new ProcessStartInfo(Programs.Heca)
         {
@@ -101,6 +140,7 @@ public class FailureTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        start.Environment["HECA_TAKE"] = take;
         string[] connect = ["run", "--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey];
         foreach (string argument in (string[])[.. connect, .. arguments])
         {

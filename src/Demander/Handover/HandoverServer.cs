@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 namespace Hecatonchire.Handover;
 
 /// <summary>Opens the pager's side of a session for a program's HELLO. Throws when it cannot, with a message for the user.</summary>
-internal delegate PagerSession SessionFactory(int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
+internal delegate PagerSession SessionFactory(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
 
 /// <summary>
 /// The socket programs arrive on. One program at a time: a second one is refused with EBUSY while the first lives. A
@@ -131,7 +131,7 @@ internal sealed partial class HandoverServer : IDisposable
         PagerSession session;
         try
         {
-            session = _open(process, in hello, descriptors);
+            session = _open(program, process, in hello, descriptors);
         }
         catch (Exception e)
         {

@@ -21,6 +21,9 @@ internal sealed unsafe partial class PagerCore
     private int _takesInFlight;
     private int _recyclesInFlight;
 
+    /// <summary>Pages in a row that the kernel refused to take because they are locked or no longer the pager's.</summary>
+    private long _refusedInARow;
+
     /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
     private long _copying;
 
@@ -119,7 +122,7 @@ internal sealed unsafe partial class PagerCore
             }
             else if ((completion.Cookie & RecycleCookie) != 0)
             {
-                FinishRecycle((int)(completion.Cookie & 0xFFFF));
+                FinishRecycle((int)(completion.Cookie & 0xFFFF), -completion.Status);
             }
             else
             {
@@ -139,6 +142,13 @@ internal sealed unsafe partial class PagerCore
         ref StagingBlock leaving = ref _staging.Block(block);
         int staged = (block * StagingBlocks.BlockPages) + start;
         leaving.Moved += moved;
+        _refusedInARow = moved > 0 ? 0 : _refusedInARow + (completion.Status == -Errno.EINVAL ? asked : 0);
+        if (_refusedInARow > _queue.Count + asked && _parked.Count > 0)
+        {
+            // Every resident page was tried in vain, and a thread waits for room: it would for ever.
+            NoteProgramError(Errno.EINVAL);
+        }
+
         for (int i = moved; i < asked; i++)
         {
             // The first page after the moved ones met the error; the rest were not tried.
@@ -191,8 +201,10 @@ internal sealed unsafe partial class PagerCore
         }
     }
 
-    private void FinishRecycle(int block)
+    private void FinishRecycle(int block, int errno)
     {
+        // Pages that stay in staging (the program locked all its memory) would be above the budget and in the way of the next.
+        NoteProgramError(errno);
         int moved = _staging.Block(block).Moved;
         _occupied -= moved;
         _departing -= moved;

@@ -164,6 +164,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _ = Libc.Unmap(_zeros, ZeroRunPages << PageSize.Shift);
     }
 
+    /// <summary>The program has ended, although no call on its memory has said so yet: what waits for its evictor ends.</summary>
+    public void NoteProgramGone() => _programGone = true;
+
     private void UpdateBudget()
     {
         _budgetPages = _local.Resolve(_segments.TotalPages << PageSize.Shift) >> PageSize.Shift;

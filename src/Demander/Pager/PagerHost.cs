@@ -109,9 +109,9 @@ internal sealed class PagerHost : IPagerHost
         }
     }
 
-    private PagerSession Open(int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
+    private PagerSession Open(System.Net.Sockets.Socket socket, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {
-        var session = new PagerSession(_options, _client, _demander, process, in hello, descriptors, TellSponsorLost, StopProgram);
+        var session = new PagerSession(_options, _client, _demander, socket, process, in hello, descriptors, TellSponsorLost, StopProgram);
         lock (_lock)
         {
             _session = session;

@@ -30,7 +30,7 @@ internal sealed class PagerSession : IDisposable
     private readonly Dictionary<ulong, long> _segmentPages = [];
     private long _slots;
 
-    public PagerSession(PagerOptions options, SponsorClient client, Guid demander, int process, in HandoverMessage hello,
+    public PagerSession(PagerOptions options, SponsorClient client, Guid demander, Socket socket, int process, in HandoverMessage hello,
         ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop)
     {
         _client = client;
@@ -47,7 +47,7 @@ internal sealed class PagerSession : IDisposable
                 HandoverAbi.StagingPages, hash));
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
-            _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], reader, writer, pressure,
+            _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], (int)socket.Handle, reader, writer, pressure,
                 options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process) : null, options.Spin)
             {
                 OnSponsorLost = () => onSponsorLost(this),

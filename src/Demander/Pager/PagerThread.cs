@@ -39,6 +39,7 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly PressureMonitor? _pressure;
     private readonly CorePlacement? _placement;
     private readonly int _completionsEvent;
+    private readonly int _socket;
     private readonly int _wake = Libc.EventDescriptor(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
     private readonly int _epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
     private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(8, pinned: true);
@@ -49,14 +50,17 @@ internal sealed unsafe class PagerThread : IDisposable
     private uint _writerEvents;
     private volatile bool _stop;
 
-    public PagerThread(PagerCore core, CommandRing ring, int uffd, int completionsEvent, IDataConnection reader,
+    public PagerThread(PagerCore core, CommandRing ring, int uffd, int completionsEvent, int socket, IDataConnection reader,
         IDataConnection writer, PressureMonitor? pressure, CorePlacement? placement, bool spin)
     {
         (_core, _ring, _reader, _writer, _pressure) = (core, ring, reader, writer, pressure);
-        (_completionsEvent, _placement, _spin) = (completionsEvent, placement, spin);
+        (_completionsEvent, _socket, _placement, _spin) = (completionsEvent, socket, placement, spin);
         Watch(uffd, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
         Watch(completionsEvent, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
         Watch(_wake, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+
+        // Its end only. The thread that reads it may be waiting here, for an evictor that is gone with the program.
+        Watch(socket, Libc.EPOLLRDHUP, Libc.EPOLL_CTL_ADD);
         Watch(reader.WaitDescriptor, _readerEvents = reader.WaitEvents, Libc.EPOLL_CTL_ADD);
         Watch(writer.WaitDescriptor, _writerEvents = writer.WaitEvents, Libc.EPOLL_CTL_ADD);
         if (pressure is not null)
@@ -217,6 +221,10 @@ internal sealed unsafe class PagerThread : IDisposable
                     ulong drained;
                     _ = Libc.Read(descriptor, &drained, sizeof(ulong));
                 }
+                else if (descriptor == _socket)
+                {
+                    _core.NoteProgramGone();
+                }
                 else if (_pressure is not null && descriptor == _pressure.WaitDescriptor)
                 {
                     _pressure.Acknowledge();
@@ -231,7 +239,12 @@ internal sealed unsafe class PagerThread : IDisposable
         while (!_stop)
         {
             var descriptor = new PollDescriptor { Descriptor = _wake, Events = Libc.POLLIN };
-            _ = Libc.Poll(&descriptor, 1, SleepMsMax);
+            if (Libc.Poll(&descriptor, 1, SleepMsMax) > 0)
+            {
+                ulong drained;
+                _ = Libc.Read(_wake, &drained, sizeof(ulong));
+            }
+
             // Requests still end, with the status that says why.
             _ = _core.RunOnce();
         }
