@@ -14,6 +14,7 @@ namespace Hecatonchire.Tests.Cli;
 /// `heca run` with real programs that use no sponsored memory: their exit status, their environment, the signals they get and
 /// what is left afterwards. The pager of these tests has nothing to do.
 /// </summary>
+[Collection(ProcessSignals.Name)]
 public sealed class RunCommandTests : IDisposable
 {
     private const UnixFileMode ForThisUserOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;

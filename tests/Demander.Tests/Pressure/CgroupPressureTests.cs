@@ -101,15 +101,21 @@ public sealed class CgroupPressureTests
         Assert.InRange(before - monitor.AllowedResidentBytes(0), 62 * MiB, 68 * MiB);
         Assert.False(monitor.Refresh(128 * MiB), "128 MiB resident cannot be within 124");
 
+        // The first round pays for what the runtime sets up at a first call.
+        Use(monitor, 1);
         long allocated = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
+        Use(monitor, 1000);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - allocated);
+    }
+
+    private static void Use(PressureMonitor monitor, int rounds)
+    {
+        for (int i = 0; i < rounds; i++)
         {
             monitor.Refresh(i);
             monitor.AllowedResidentBytes(i);
             monitor.Acknowledge();
         }
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - allocated);
     }
 
     [Fact]
