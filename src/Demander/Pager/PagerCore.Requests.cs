@@ -309,7 +309,8 @@ internal sealed unsafe partial class PagerCore
             }
 
             int count = 0;
-            while (request.Cursor < request.End && count < most)
+            long stepEnd = Math.Min(request.End, request.Cursor + PagesPerStep);
+            while (request.Cursor < stepEnd && count < most)
             {
                 if (segment.Entries[request.Cursor].State == PageState.Resident)
                 {
@@ -322,7 +323,12 @@ internal sealed unsafe partial class PagerCore
             if (count > 0)
             {
                 TakeOut(count);
-                progress = true;
+            }
+
+            progress = true;
+            if (request.Cursor == stepEnd && stepEnd < request.End)
+            {
+                return false;
             }
         }
 
@@ -353,12 +359,13 @@ internal sealed unsafe partial class PagerCore
         Segment segment = _segments[number];
         bool progress = false;
         end = Math.Min(end, segment.OpenPages);
-        while (cursor < end && !SponsorLost)
+        for (int looked = 0; looked < PagesPerStep && cursor < end && !SponsorLost; looked++)
         {
             ref PageEntry entry = ref segment.Entries[cursor];
             if (entry.State != PageState.Remote || entry.IsWaiting)
             {
                 cursor++;
+                progress = true;
                 continue;
             }
 

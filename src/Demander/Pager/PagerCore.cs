@@ -203,6 +203,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
         }
     }
 
+    /// <summary>The evictor answered what was not asked: the memory shared with the program is overwritten.</summary>
+    public void NoteBrokenRing() => NoteProgramError(Errno.EPROTO);
+
     private void NoteProgramError(int errno)
     {
         if (errno == 0)

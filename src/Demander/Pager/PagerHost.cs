@@ -170,7 +170,7 @@ internal sealed class PagerHost : IPagerHost
     {
         int errno = session.Core.Counters.LastProgramErrno;
         Volatile.Write(ref _failure, errno != 0
-            ? $"program {session.Process} was stopped: it unmapped or locked sponsored memory itself ({Errno.Describe(errno)}); free and resize it through heca.h or the C# API"
+            ? $"program {session.Process} was stopped: it unmapped or locked sponsored memory itself, or overwrote what belongs to libheca ({Errno.Describe(errno)}); free and resize it through heca.h or the C# API"
             : (_failure ?? "a page is lost") + " This kernel has no UFFDIO_POISON (it is in Linux 6.6), so the program was stopped.");
         _ = Libc.Kill(session.Process, Libc.SIGKILL);
     }

@@ -138,6 +138,11 @@ internal sealed unsafe class PagerThread : IDisposable
             ApplyPressure();
             bool progress = _core.RunOnce();
             _core.CheckConnections = false;
+            if (_ring.IsBroken)
+            {
+                _core.NoteBrokenRing();
+            }
+
             if (_core.SponsorLost && !sponsorLossTold)
             {
                 sponsorLossTold = true;
@@ -151,7 +156,7 @@ internal sealed unsafe class PagerThread : IDisposable
             }
 
             AllocatedBytes = GC.GetAllocatedBytesForCurrentThread();
-            if (_core.ProgramGone || _ring.IsBroken)
+            if (_core.ProgramGone)
             {
                 SleepUntilStopped();
                 return;
