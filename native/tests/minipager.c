@@ -201,6 +201,10 @@ static void taken(struct command_note *note, const struct heca_completion *compl
         struct iovec local = {scratch, completion->pages * PAGE};
         struct iovec remote = {(void *)(uintptr_t)(staging + (uint64_t)note->chunk * RUN_PAGES * PAGE), local.iov_len};
         if (process_vm_readv(program, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len) {
+            if (errno == ESRCH) {
+                /* The program has done its work and ended between its evictor's answer and here. */
+                exit(0);
+            }
             FAIL("process_vm_readv: %s", strerror(errno));
         }
 

@@ -59,9 +59,10 @@ public sealed class RunCommandTests : IDisposable
         Assert.Equal([_pagers.Single().SocketPath, AppContext.BaseDirectory.TrimEnd('/'), "--local", "@x", "--", "a b"], lines);
     }
 
+    /// <summary>But for 32 and 33, which belong to the C library, and which some parents (make) leave ignored.</summary>
     [Fact]
     public void The_program_starts_with_no_signal_ignored_or_blocked() =>
-        Assert.Equal(0, Run("grep", "-Pzq", "SigBlk:\\t0{16}\\nSigIgn:\\t0{16}\\n", "/proc/self/status"));
+        Assert.Equal(0, Run("grep", "-Pzq", "SigBlk:\\t0{16}\\nSigIgn:\\t0{7}[01][08]0{7}\\n", "/proc/self/status"));
 
     [Fact]
     public void The_pager_is_started_as_the_options_say()
