@@ -74,7 +74,6 @@ internal sealed unsafe partial class PagerCore
             ref PageEntry entry = ref Entry(new PageId(first.Segment, first.Page + i));
             entry.Apply(PageEvent.FetchStart);
             entry.Index = index;
-            entry.IsPrefetched = !isDemand;
         }
 
         Counters.PagesIn += pages;

@@ -15,7 +15,7 @@ internal sealed class PagerHost : IPagerHost
 
     private readonly PagerOptions _options;
     private readonly SponsorClient _client;
-    private readonly Guid _demander = Guid.NewGuid();
+    private readonly Guid _demander;
     private readonly HandoverServer _server;
     private readonly object _lock = new();
     private readonly LatencyHistogram _endedLatencies = new();

@@ -5,7 +5,7 @@ namespace Hecatonchire.Pages;
 /// <summary>
 /// One page's entry, 8 bytes, all zero for an untouched page so that a new table needs no initialisation:
 /// bits 0-39 slot number + 1 (0: none), bits 40-55 an index whose meaning the state gives (staging page, held buffer),
-/// bit 56 waiting, bit 57 queued, bit 58 prefetched, bits 60-63 the state.
+/// bit 56 waiting, bit 57 queued, bits 60-63 the state.
 /// </summary>
 internal struct PageEntry
 {
@@ -14,7 +14,6 @@ internal struct PageEntry
     private const ulong IndexMask = 0xFFFFUL << IndexShift;
     private const ulong WaitingBit = 1UL << 56;
     private const ulong QueuedBit = 1UL << 57;
-    private const ulong PrefetchedBit = 1UL << 58;
     private const int StateShift = 60;
     private const ulong StateMask = 0xFUL << StateShift;
 
@@ -57,13 +56,6 @@ internal struct PageEntry
     {
         readonly get => (_bits & QueuedBit) != 0;
         set => _bits = value ? _bits | QueuedBit : _bits & ~QueuedBit;
-    }
-
-    /// <summary>Fetched ahead of need and not known to be used.</summary>
-    public bool IsPrefetched
-    {
-        readonly get => (_bits & PrefetchedBit) != 0;
-        set => _bits = value ? _bits | PrefetchedBit : _bits & ~PrefetchedBit;
     }
 
     /// <summary>Moves to the next state. An event that must not happen here ends the pager: the page table is wrong.</summary>

@@ -35,8 +35,6 @@ internal sealed unsafe class SlotMap : IDisposable
 
     public long FreeSlots { get; private set; }
 
-    public int SlabCount => _count;
-
     /// <summary>Adds a slab of <paramref name="slots"/> slots (a multiple of 64, at most 2^18). False when the map is full.</summary>
     public bool Add(ulong id, uint slots)
     {

@@ -12,7 +12,7 @@ public unsafe class PageEntryTests
         PageEntry entry = default;
         Assert.Equal(PageState.Untouched, entry.State);
         Assert.Equal(PageEntry.NoSlot, entry.Slot);
-        Assert.False(entry.IsWaiting || entry.IsQueued || entry.IsPrefetched);
+        Assert.False(entry.IsWaiting || entry.IsQueued);
     }
 
     [Fact]
@@ -20,7 +20,7 @@ public unsafe class PageEntryTests
     {
         var random = new Random(20261121);
         PageEntry entry = default;
-        (long slot, int index, bool waiting, bool queued, bool prefetched) = (PageEntry.NoSlot, 0, false, false, false);
+        (long slot, int index, bool waiting, bool queued) = (PageEntry.NoSlot, 0, false, false);
         PageState state = PageState.Untouched;
         for (int i = 0; i < 100_000; i++)
         {
@@ -38,9 +38,6 @@ public unsafe class PageEntryTests
                 case 3:
                     entry.IsQueued = queued = random.Next(2) == 0;
                     break;
-                case 4:
-                    entry.IsPrefetched = prefetched = random.Next(2) == 0;
-                    break;
                 default:
                     PageEvent happened = (PageEvent)random.Next(PageTransitions.Events);
                     if (PageTransitions.Next(state, happened) != PageTransitions.Impossible)
@@ -52,8 +49,8 @@ public unsafe class PageEntryTests
                     break;
             }
 
-            Assert.Equal((slot, index, waiting, queued, prefetched, state),
-                (entry.Slot, entry.Index, entry.IsWaiting, entry.IsQueued, entry.IsPrefetched, entry.State));
+            Assert.Equal((slot, index, waiting, queued, state),
+                (entry.Slot, entry.Index, entry.IsWaiting, entry.IsQueued, entry.State));
         }
     }
 
