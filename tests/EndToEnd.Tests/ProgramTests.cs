@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Tests.Harness;
 using Xunit;
@@ -38,6 +39,23 @@ public class ProgramTests
             Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
             Assert.InRange(paged.Host.Snapshot().ResidentPeakBytes, 1, budget.Resolve(0));
         }
+    }
+
+    [Theory]
+    [InlineData("s3-fifo", "walk 64 4 40000", "16MiB")]
+    [InlineData("s3-fifo", "churn 64 5", "1:8")]
+    [InlineData("sieve", "walk 64 4 40000", "16MiB")]
+    [InlineData("sieve", "churn 64 5", "1:8")]
+    [InlineData("behind-stream", "walk 64 4 40000", "16MiB")]
+    [InlineData("behind-stream", "churn 64 5", "1:8")]
+    public void Every_byte_is_right_whichever_pages_leave_first(string eviction, string mode, string local)
+    {
+        Assert.True(EvictionKinds.TryParse(eviction, out EvictionKind kind));
+        using var sponsor = new SponsorProcess("1GiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, local, eviction: kind);
+
+        Assert.Equal((0, "ok\n", ""), paged.Run(Programs.Test, mode.Split(' ')));
+        Assert.Null(paged.Host.Failure);
     }
 
     [Fact]

@@ -16,6 +16,7 @@ internal sealed record BenchResult
     public required int Threads { get; init; }
     public required ulong Seed { get; init; }
     public required string Prefetch { get; init; }
+    public required string Eviction { get; init; }
     public required double ElapsedS { get; init; }
     public double? BaselineS { get; init; }
     public double? OverheadPct { get; init; }

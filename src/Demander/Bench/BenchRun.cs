@@ -1,5 +1,6 @@
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
+using Hecatonchire.Eviction;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Microsoft.Extensions.Logging;
@@ -62,6 +63,7 @@ internal sealed class BenchRun
         {
             Local = _settings.Local,
             Prefetch = _settings.Prefetch,
+            Eviction = _settings.Eviction,
             Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
@@ -120,6 +122,7 @@ internal sealed class BenchRun
 #pragma warning disable CA1308 // The option's spelling.
             Prefetch = _settings.Prefetch.ToString().ToLowerInvariant(),
 #pragma warning restore CA1308
+            Eviction = _settings.Eviction.Name(),
             ElapsedS = Rounded(elapsed, 6),
             BaselineS = Rounded(baseline?.ElapsedS, 6),
             OverheadPct = Rounded(((elapsed / baseline?.ElapsedS) - 1) * 100, 2),

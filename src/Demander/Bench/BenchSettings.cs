@@ -1,4 +1,5 @@
 using Hecatonchire.Bench.Workloads;
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 
@@ -15,6 +16,8 @@ internal sealed record BenchSettings
 
     /// <summary>Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }
+
+    public EvictionKind Eviction { get; init; } = EvictionKind.Fifo;
 
     /// <summary>The same work in local memory first.</summary>
     public bool Baseline { get; init; }

@@ -15,6 +15,7 @@ internal static class BenchTable
         ("threads", r => Count(r.Threads)),
         ("prefetch", r => r.Prefetch),
         ("transport", r => r.Transport),
+        ("eviction", r => r.Eviction),
         ("elapsed", r => Seconds(r.ElapsedS)),
         ("in local memory", r => r.BaselineS is { } s ? Seconds(s) : null),
         ("overhead", r => r.OverheadPct is { } p ? string.Create(CultureInfo.InvariantCulture, $"{p:0.#} %") : null),

@@ -1,3 +1,4 @@
+using Hecatonchire.Eviction;
 using Hecatonchire.Interop;
 using Hecatonchire.Pages;
 using Hecatonchire.Units;
@@ -19,6 +20,9 @@ internal unsafe struct FetchOperation
 
     /// <summary>The prefetch stream, -1 for a demand.</summary>
     public int Stream;
+
+    /// <summary>What the eviction policy is told of its pages.</summary>
+    public PageArrival Arrival;
 
     /// <summary>When the (first) thread that waits for it faulted; 0 while none does.</summary>
     public long FaultedAt;

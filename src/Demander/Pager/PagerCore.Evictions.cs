@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Hecatonchire.Eviction;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
 using Hecatonchire.Pages;
@@ -187,7 +188,7 @@ internal sealed unsafe partial class PagerCore
         else
         {
             entry.Apply(PageEvent.TakeBusy);
-            _queue.Push(page.Id, ref entry);
+            _queue.Push(page.Id, ref entry, PageArrival.Returned);
             if (errno == Errno.ESRCH)
             {
                 NoteProgramError(errno);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Hecatonchire.Eviction;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
 using Hecatonchire.Pages;
@@ -161,12 +162,12 @@ internal sealed unsafe partial class PagerCore
         if (kind == FaultKind.Read)
         {
             int errno = _program.ZeroPage(AddressOf(id));
-            FinishZeroFill(id, 1, errno is 0 or Errno.EEXIST ? 1 : 0, errno is Errno.EEXIST ? 0 : errno);
+            FinishZeroFill(id, 1, errno is 0 or Errno.EEXIST ? 1 : 0, errno is Errno.EEXIST ? 0 : errno, PageArrival.ZeroFill);
         }
         else
         {
             int errno = CopyRun(id, _zeros, 1, out int copied);
-            FinishZeroFill(id, 1, copied, errno);
+            FinishZeroFill(id, 1, copied, errno, PageArrival.ZeroFill);
         }
 
         RecordLatency(faultedAt);
@@ -196,10 +197,10 @@ internal sealed unsafe partial class PagerCore
     private void FillRun(PageId first, int pages)
     {
         int errno = CopyRun(first, _zeros, pages, out int copied);
-        FinishZeroFill(first, pages, copied, errno);
+        FinishZeroFill(first, pages, copied, errno, PageArrival.Prefetch);
     }
 
-    private void FinishZeroFill(PageId first, int reserved, int filled, int errno)
+    private void FinishZeroFill(PageId first, int reserved, int filled, int errno, PageArrival arrival)
     {
         for (int i = 0; i < filled; i++)
         {
@@ -207,7 +208,7 @@ internal sealed unsafe partial class PagerCore
             ref PageEntry entry = ref Entry(id);
             entry.Apply(PageEvent.ZeroFill);
             entry.IsWaiting = false;
-            _queue.Push(id, ref entry);
+            _queue.Push(id, ref entry, arrival);
         }
 
         CountInstalled(filled);
@@ -256,7 +257,7 @@ internal sealed unsafe partial class PagerCore
         entry.Apply(PageEvent.Recall);
         entry.IsWaiting = false;
         entry.Slot = PageEntry.NoSlot;
-        _queue.Push(id, ref entry);
+        _queue.Push(id, ref entry, PageArrival.Recall);
         CountInstalled(1);
         Counters.StagingHits++;
         RecordLatency(faultedAt);

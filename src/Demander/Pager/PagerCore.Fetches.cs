@@ -1,3 +1,4 @@
+using Hecatonchire.Eviction;
 using Hecatonchire.Fetch;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
@@ -69,6 +70,7 @@ internal sealed unsafe partial class PagerCore
 
         (fetch.First, fetch.Pages, fetch.IsDemand, fetch.HasMarker, fetch.Stream, fetch.FaultedAt) =
             (first, pages, isDemand, false, -1, 0);
+        fetch.Arrival = PageArrival.Demand;
         for (int i = 0; i < pages; i++)
         {
             ref PageEntry entry = ref Entry(new PageId(first.Segment, first.Page + i));
@@ -149,6 +151,7 @@ internal sealed unsafe partial class PagerCore
 
         ref FetchOperation fetch = ref _fetches[operation];
         fetch.Stream = stream;
+        fetch.Arrival = PageArrival.Prefetch;
         fetch.HasMarker = stream >= 0 && !markerSet;
         markerSet = true;
         return true;
@@ -238,7 +241,7 @@ internal sealed unsafe partial class PagerCore
         entry.Apply(PageEvent.HeldInstall);
         entry.IsWaiting = false;
         Counters.RemotePages--;
-        _queue.Push(id, ref entry);
+        _queue.Push(id, ref entry, PageArrival.Prefetch);
         CountInstalled(1);
         RecordLatency(faultedAt);
         FollowStream(id, stream);
@@ -292,7 +295,7 @@ internal sealed unsafe partial class PagerCore
             {
                 if (segment.Entries[page + i].IsWaiting)
                 {
-                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift));
+                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift), fetch.Arrival);
                 }
             }
 
@@ -314,12 +317,12 @@ internal sealed unsafe partial class PagerCore
                 run++;
             }
 
-            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift));
+            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift), fetch.Arrival);
             at += run;
         }
     }
 
-    private void InstallRun(Segment segment, long page, int pages, byte* data)
+    private void InstallRun(Segment segment, long page, int pages, byte* data, PageArrival arrival)
     {
         var first = new PageId(segment.Number, page);
         int errno = CopyRun(first, data, pages, out int copied);
@@ -329,7 +332,7 @@ internal sealed unsafe partial class PagerCore
             entry.Apply(PageEvent.FetchDone);
             entry.IsWaiting = false;
             segment.Hashes[page + i] = _hash.Compute(data + ((nint)i << PageSize.Shift));
-            _queue.Push(new PageId(segment.Number, page + i), ref entry);
+            _queue.Push(new PageId(segment.Number, page + i), ref entry, arrival);
         }
 
         for (int i = copied; i < pages; i++)

@@ -40,7 +40,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private readonly PageHash _hash;
     private readonly SegmentTable _segments = new();
     private readonly SlotMap _slots = new();
-    private readonly FifoQueue _queue;
+    private readonly EvictionPolicy _queue;
     private readonly FetchOperations _fetches = new();
     private readonly HeldPages _held = new();
     private readonly StagingBlocks _staging;
@@ -64,12 +64,12 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private bool _programGone;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, PageHash hash)
+        LocalBudget local, int stagingPages, PageHash hash, EvictionKind eviction = EvictionKind.Fifo)
     {
         (_program, _reader, _writer, _prefetch, _local, _hash) = (program, reader, writer, prefetch, local, hash);
         _staging = new StagingBlocks(stagingPages);
         _recycles = new BlockStack(_staging.Count);
-        _queue = new FifoQueue(_segments);
+        _queue = eviction.Create(_segments);
         _budgetPages = local.Resolve(0) >> PageSize.Shift;
     }
 

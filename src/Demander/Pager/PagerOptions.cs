@@ -1,3 +1,4 @@
+using Hecatonchire.Eviction;
 using Hecatonchire.Prefetch;
 
 namespace Hecatonchire.Pager;
@@ -9,6 +10,8 @@ internal sealed record PagerOptions
     public required LocalBudget Local { get; init; }
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
+
+    public EvictionKind Eviction { get; init; } = EvictionKind.Fifo;
 
     /// <summary>Where the sponsor's control channel listens.</summary>
     public required SponsorEndpoint Sponsor { get; init; }

@@ -3,6 +3,7 @@ using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
+using Hecatonchire.Eviction;
 using Hecatonchire.Prefetch;
 using Xunit;
 
@@ -20,6 +21,7 @@ public sealed class BenchOptionsTests
     [InlineData("scan", "--embedded --threads 0", "--threads", "0")]
     [InlineData("scan", "--embedded --passes 0", "--passes", "0")]
     [InlineData("scan", "--embedded --prefetch far", "--prefetch", "far")]
+    [InlineData("scan", "--embedded --eviction lru", "--eviction", "lru")]
     [InlineData("scan", "--embedded --transport pigeon", "--transport", "pigeon")]
     [InlineData("scan", "--embedded --metrics 99999", "--metrics", "99999")]
     [InlineData("random-walk", "--embedded --writes 101", "--writes", "101")]
@@ -57,6 +59,7 @@ public sealed class BenchOptionsTests
         Assert.Equal(1L << 28, settings.Local.Resolve(settings.Workload.Bytes));
         Assert.Equal(threads, settings.Workload.Threads);
         Assert.Equal(prefetch, settings.Prefetch.ToString());
+        Assert.Equal(EvictionKind.Fifo, settings.Eviction);
         Assert.Null(settings.Sponsor);
         Assert.False(settings.Baseline || settings.Floor);
     }
@@ -65,12 +68,13 @@ public sealed class BenchOptionsTests
     public void Options_reach_the_settings()
     {
         BenchSettings settings = Read(
-            "random-walk", "--embedded --size 64MiB --local 1:8 --threads 3 --seed 9 --writes 50 --accesses 77 --prefetch window --baseline --metrics 9400");
+            "random-walk", "--embedded --size 64MiB --local 1:8 --threads 3 --seed 9 --writes 50 --accesses 77 --prefetch window --eviction s3-fifo --baseline --metrics 9400");
         Assert.Equal(
             new WorkloadOptions { Kind = WorkloadKind.RandomWalk, Bytes = 64 << 20, Threads = 3, Seed = 9, WritePercent = 50, Accesses = 77, Passes = 1 },
             settings.Workload);
         Assert.Equal(8L << 20, settings.Local.Resolve(64 << 20));
         Assert.Equal(PrefetchKind.Window, settings.Prefetch);
+        Assert.Equal(EvictionKind.S3Fifo, settings.Eviction);
         Assert.True(settings.Baseline);
         Assert.Equal("9400", settings.Metrics);
     }

@@ -12,7 +12,7 @@ public unsafe class PageEntryTests
         PageEntry entry = default;
         Assert.Equal(PageState.Untouched, entry.State);
         Assert.Equal(PageEntry.NoSlot, entry.Slot);
-        Assert.False(entry.IsWaiting || entry.IsQueued);
+        Assert.False(entry.IsWaiting || entry.IsQueued || entry.IsGhost || entry.IsMarked);
     }
 
     [Fact]
@@ -20,11 +20,11 @@ public unsafe class PageEntryTests
     {
         var random = new Random(20261121);
         PageEntry entry = default;
-        (long slot, int index, bool waiting, bool queued) = (PageEntry.NoSlot, 0, false, false);
+        (long slot, int index, bool waiting, bool queued, bool ghost, bool marked) = (PageEntry.NoSlot, 0, false, false, false, false);
         PageState state = PageState.Untouched;
         for (int i = 0; i < 100_000; i++)
         {
-            switch (random.Next(6))
+            switch (random.Next(8))
             {
                 case 0:
                     entry.Slot = slot = random.Next(4) switch { 0 => PageEntry.NoSlot, 1 => PageEntry.SlotMax, _ => random.NextInt64(PageEntry.SlotMax) };
@@ -38,6 +38,12 @@ public unsafe class PageEntryTests
                 case 3:
                     entry.IsQueued = queued = random.Next(2) == 0;
                     break;
+                case 4:
+                    entry.IsGhost = ghost = random.Next(2) == 0;
+                    break;
+                case 5:
+                    entry.IsMarked = marked = random.Next(2) == 0;
+                    break;
                 default:
                     PageEvent happened = (PageEvent)random.Next(PageTransitions.Events);
                     if (PageTransitions.Next(state, happened) != PageTransitions.Impossible)
@@ -49,8 +55,8 @@ public unsafe class PageEntryTests
                     break;
             }
 
-            Assert.Equal((slot, index, waiting, queued, state),
-                (entry.Slot, entry.Index, entry.IsWaiting, entry.IsQueued, entry.State));
+            Assert.Equal((slot, index, waiting, queued, ghost, marked, state),
+                (entry.Slot, entry.Index, entry.IsWaiting, entry.IsQueued, entry.IsGhost, entry.IsMarked, entry.State));
         }
     }
 

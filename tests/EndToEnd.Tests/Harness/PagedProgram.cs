@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -12,7 +13,8 @@ internal sealed class PagedProgram : IDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("heca-test-").FullName;
 
-    public PagedProgram(SponsorEndpoint sponsor, string local, PrefetchKind prefetch = PrefetchKind.Trend, TimeSpan? stopAfter = null)
+    public PagedProgram(SponsorEndpoint sponsor, string local, PrefetchKind prefetch = PrefetchKind.Trend, TimeSpan? stopAfter = null,
+        EvictionKind eviction = EvictionKind.Fifo)
     {
         Xunit.Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
         Host = PagerHost.Start(
@@ -20,6 +22,7 @@ internal sealed class PagedProgram : IDisposable
             {
                 Local = budget,
                 Prefetch = prefetch,
+                Eviction = eviction,
                 Sponsor = sponsor,
                 SocketPath = Path.Combine(_folder, "pager.sock"),
                 StopProgramAfter = stopAfter ?? TimeSpan.FromSeconds(30),

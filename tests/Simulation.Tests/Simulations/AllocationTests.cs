@@ -1,3 +1,4 @@
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Tests.Kernel;
@@ -15,16 +16,20 @@ public unsafe class AllocationTests
     private const int Faults = 100_000;
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void A_hundred_thousand_faults_with_their_evictions_and_write_backs_allocate_nothing(bool takeCopies)
+    [InlineData(false, "fifo")]
+    [InlineData(true, "fifo")]
+    [InlineData(false, "s3-fifo")]
+    [InlineData(false, "sieve")]
+    [InlineData(false, "behind-stream")]
+    public void A_hundred_thousand_faults_with_their_evictions_and_write_backs_allocate_nothing(bool takeCopies, string eviction)
     {
+        Assert.True(EvictionKinds.TryParse(eviction, out EvictionKind kind));
         using var sponsor = new InMemorySponsor();
         using var reader = new InMemoryDataConnection(sponsor);
         using var writer = new InMemoryDataConnection(sponsor);
         using var memory = new SimulatedProgramMemory(Pages, 512, threads: 1, takeCopies, seed: 1);
         Assert.True(LocalBudget.TryParse("1MiB", out LocalBudget local));
-        using var core = new PagerCore(memory, reader, writer, new TrendPrefetch(), local, 512, memory.Hash);
+        using var core = new PagerCore(memory, reader, writer, new TrendPrefetch(), local, 512, memory.Hash, kind);
         Execute(core, new PagerRequest(PagerRequestKind.AddSlab) { Slab = sponsor.AddSlab(Pages), Slots = Pages });
         memory.Register(0, Pages);
         Execute(core, new PagerRequest(PagerRequestKind.Allocate) { Address = SimulatedProgramMemory.Base, Pages = Pages });

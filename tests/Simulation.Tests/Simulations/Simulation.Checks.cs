@@ -94,6 +94,11 @@ internal sealed unsafe partial class Simulation
             {
                 for (long page = 0; page < known.Pages; page++)
                 {
+                    if (known.Entries[page] is { State: PageState.Resident, IsQueued: false })
+                    {
+                        throw new SimulationException($"page {segment.First + page} is resident and in no eviction queue");
+                    }
+
                     remote += known.Entries[page].State is PageState.Remote or PageState.Held or PageState.Fetching ? 1 : 0;
                 }
             }

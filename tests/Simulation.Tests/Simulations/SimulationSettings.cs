@@ -1,3 +1,5 @@
+using Hecatonchire.Eviction;
+
 namespace Hecatonchire.Tests.Simulations;
 
 /// <summary>What one simulation does; all of it from the seed.</summary>
@@ -11,6 +13,7 @@ internal sealed record SimulationSettings
     public bool TakeCopies { get; init; }
     public string Local { get; init; } = "1MiB";
     public string Prefetch { get; init; } = "trend";
+    public EvictionKind Eviction { get; init; }
     public int PagerWeight { get; init; } = 40;
     public int EvictorWeight { get; init; } = 20;
     public int ThreadWeight { get; init; } = 40;

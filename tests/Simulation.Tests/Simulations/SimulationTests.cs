@@ -1,4 +1,5 @@
 using System.Globalization;
+using Hecatonchire.Eviction;
 using Hecatonchire.Tests.Kernel;
 using Xunit;
 
@@ -19,9 +20,14 @@ public class SimulationTests
         return Enumerable.Range(1, Number("HECA_SIMULATION_SEEDS") ?? Seeds);
     }
 
-    [Fact]
-    public void Every_rule_holds_whatever_the_schedule()
+    [Theory]
+    [InlineData("fifo")]
+    [InlineData("s3-fifo")]
+    [InlineData("sieve")]
+    [InlineData("behind-stream")]
+    public void Every_rule_holds_whatever_the_schedule(string eviction)
     {
+        Assert.True(EvictionKinds.TryParse(eviction, out EvictionKind kind));
         long accesses = 0;
         var broken = new List<string>();
         bool isTraced = Environment.GetEnvironmentVariable("HECA_SIMULATION_TRACE") is not null;
@@ -30,10 +36,10 @@ public class SimulationTests
             if (isTraced)
             {
                 // A corrupt page table ends the process: only this line then tells the seed.
-                Console.Error.WriteLine($"seed {seed}");
+                Console.Error.WriteLine($"seed {seed}, {eviction}");
             }
 
-            if (Replay(SimulationSettings.FromSeed(seed), ref accesses) is { } problem)
+            if (Replay(SimulationSettings.FromSeed(seed) with { Eviction = kind }, ref accesses) is { } problem)
             {
                 broken.Add(problem);
             }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Units;
@@ -57,6 +58,13 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => Environment.ProcessorCount >= 2 ? "yes" : "no",
     };
 
+    private readonly Option<string> _eviction = new("--eviction")
+    {
+        HelpName = EvictionKinds.All,
+        Description = "Which pages leave first",
+        DefaultValueFactory = _ => EvictionKind.Fifo.Name(),
+    };
+
     private readonly Option<bool> _baseline = new("--baseline") { Description = "Do the same in local memory first and report the overhead" };
     private readonly Option<bool> _floor = new("--floor") { Description = "Run heca-floor, the bare program for the same work, afterwards" };
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
@@ -86,6 +94,7 @@ internal sealed class BenchOptions
             kind == WorkloadKind.RandomWalk ? _writes : null,
             kind == WorkloadKind.Scan ? _passes : null,
             fault ? _pin : null,
+            _eviction,
             _baseline,
             kind is WorkloadKind.Fault or WorkloadKind.Scan ? _floor : null,
             _metrics,
@@ -113,6 +122,8 @@ internal sealed class BenchOptions
         Check(transport is "tcp" or "auto", $"--transport: '{transport}' is not tcp or auto");
         PrefetchKind prefetch = ReadPrefetch(parsed.GetValue(_prefetch)!);
         Check(!fault || prefetch == PrefetchKind.None, "--prefetch: the fault benchmark measures single pages and takes only none");
+        string evictionText = parsed.GetValue(_eviction)!;
+        Check(EvictionKinds.TryParse(evictionText, out EvictionKind eviction), $"--eviction: '{evictionText}' is not one of {EvictionKinds.All}");
         if (metrics is not null)
         {
             Check(Hecatonchire.Metrics.ListenAddress.TryParse(metrics, out _, out string error), $"--metrics: {error}");
@@ -124,6 +135,7 @@ internal sealed class BenchOptions
             Local = local,
             Prefetch = prefetch,
             Sponsor = _sponsor.Resolve(parsed),
+            Eviction = eviction,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),
             Metrics = metrics,

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Hecatonchire.Eviction;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -40,6 +41,13 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         HelpName = "none|window|trend",
         DefaultValueFactory = _ => "trend",
         Description = "What to fetch ahead of the program",
+    };
+
+    private readonly Option<string> _eviction = new("--eviction")
+    {
+        HelpName = EvictionKinds.All,
+        DefaultValueFactory = _ => EvictionKind.Fifo.Name(),
+        Description = "Which pages leave first",
     };
 
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
@@ -98,7 +106,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _prefetch, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _prefetch, _eviction, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
@@ -138,6 +146,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             Local = Local(parsed.GetValue(_local)!),
             Prefetch = Enum.Parse<PrefetchKind>(
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
+            Eviction = Eviction(parsed.GetValue(_eviction)!),
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
             Metrics = Metrics(parsed.GetValue(_metrics)),
@@ -154,6 +163,10 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private static LocalBudget Local(string text) => LocalBudget.TryParse(text, out LocalBudget budget)
         ? budget
         : throw Bad($"--local '{text}': write a size of at least {new ByteSize(LocalBudget.BytesMin)}, such as 256MiB, or a share, such as 1:4");
+
+    private static EvictionKind Eviction(string text) => EvictionKinds.TryParse(text, out EvictionKind kind)
+        ? kind
+        : throw Bad($"--eviction '{text}': write one of {EvictionKinds.All}");
 
     private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? size.Bytes

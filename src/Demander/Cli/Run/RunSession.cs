@@ -31,6 +31,7 @@ internal static partial class RunSession
             {
                 Local = settings.Local,
                 Prefetch = settings.Prefetch,
+                Eviction = settings.Eviction,
                 Sponsor = sponsor.Endpoint,
                 SocketPath = directory.SocketPath,
                 StopProgramAfter = settings.StopAfter,

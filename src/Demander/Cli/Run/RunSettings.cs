@@ -1,3 +1,4 @@
+using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,8 @@ internal sealed record RunSettings
     public required LocalBudget Local { get; init; }
 
     public required PrefetchKind Prefetch { get; init; }
+
+    public required EvictionKind Eviction { get; init; }
 
     /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>.</summary>
     public required SponsorEndpoint? Sponsor { get; init; }
