@@ -32,6 +32,8 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private const int ZeroRunPages = 64;
 
+    private static readonly long EvictPagesMax = long.Parse(Environment.GetEnvironmentVariable("X_EVICT") ?? "256");
+
     private readonly IProgramMemory _program;
     private readonly IDataConnection _reader;
     private readonly IDataConnection _writer;
@@ -62,6 +64,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
+
+    /// <summary>A fault waits for a page that the evictor has; stays set until the evictor has nothing left to do.</summary>
+    private bool _evictorAwaited;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
         LocalBudget local, int stagingPages, PageHash hash)
@@ -99,6 +104,15 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>True while anything at all is in flight.</summary>
     public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null;
 
+    /// <summary>True while pages are on their way here.</summary>
+    public bool IsFetching => _fetches.InFlight > 0;
+
+    /// <summary>True while pages are on their way out: nobody waits for them, but the pager must look again soon.</summary>
+    public bool IsEvicting => _departing > 0;
+
+    /// <summary>True when the evictor's next answer is waited for: by a fault, a request, or the last free pages.</summary>
+    public bool IsEvictorAwaited => _evictorAwaited || _parked.Count > 0 || _request is not null || (_departing > 0 && Room < LowWatermark / 2);
+
     public long BudgetPages => _budgetPages;
 
     public SegmentTable Segments => _segments;
@@ -128,13 +142,20 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Free pages are kept above this, so that a fault does not wait for a write-back.</summary>
     private long LowWatermark => Math.Clamp(Allowance / 64, 8, 2048);
 
-    private long HighWatermark => LowWatermark * 2;
+    /// <summary>
+    /// The evictor is woken once for this many pages, and has its core for as long as they take: fewer cost wake-ups, more stand in
+    /// the way of the faults.
+    /// </summary>
+    private long HighWatermark => LowWatermark + Math.Min(LowWatermark, EvictPagesMax);
 
-    /// <summary>One round: everything that can be done now, the demand faults first. False when there was nothing to do.</summary>
+    /// <summary>
+    /// One round: everything that can be done now. Faults come first, so that their fetches are on their way during all the rest;
+    /// what has come is installed last, because on a shared core the program goes on only when the pager sleeps. False
+    /// when there was nothing to do.
+    /// </summary>
     public bool RunOnce()
     {
         bool progress = TakeFaults();
-        progress |= TakeFetched();
         progress |= TakeEvictorCompletions();
         progress |= TakeWritten();
         progress |= StepRequest();
@@ -149,6 +170,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _program.SubmitCommands();
         _reader.Submit();
         _writer.Submit();
+        progress |= TakeFetched();
         Counters.Publish(_inProgram, _departing, _segments.TotalPages, Allowance, _prefetch);
         return progress;
     }

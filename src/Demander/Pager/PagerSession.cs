@@ -48,7 +48,7 @@ internal sealed class PagerSession : IDisposable
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
             _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], (int)socket.Handle, reader, writer, pressure,
-                options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process) : null, options.Spin)
+                options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null, options.Spin)
             {
                 OnSponsorLost = () => onSponsorLost(this),
                 OnMustStopProgram = () => onMustStop(this),

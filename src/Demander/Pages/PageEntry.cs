@@ -5,7 +5,7 @@ namespace Hecatonchire.Pages;
 /// <summary>
 /// One page's entry, 8 bytes, all zero for an untouched page so that a new table needs no initialisation:
 /// bits 0-39 slot number + 1 (0: none), bits 40-55 an index whose meaning the state gives (staging page, held buffer),
-/// bit 56 waiting, bit 57 queued, bits 60-63 the state.
+/// bit 56 waiting, bit 57 queued, bit 58 protected, bits 60-63 the state.
 /// </summary>
 internal struct PageEntry
 {
@@ -14,6 +14,7 @@ internal struct PageEntry
     private const ulong IndexMask = 0xFFFFUL << IndexShift;
     private const ulong WaitingBit = 1UL << 56;
     private const ulong QueuedBit = 1UL << 57;
+    private const ulong ProtectedBit = 1UL << 58;
     private const int StateShift = 60;
     private const ulong StateMask = 0xFUL << StateShift;
 
@@ -56,6 +57,16 @@ internal struct PageEntry
     {
         readonly get => (_bits & QueuedBit) != 0;
         set => _bits = value ? _bits | QueuedBit : _bits & ~QueuedBit;
+    }
+
+    /// <summary>
+    /// The page was installed write-protected from its slot and no write has been let through since: the slot holds what the
+    /// program sees. Means something only while it is resident.
+    /// </summary>
+    public bool IsProtected
+    {
+        readonly get => (_bits & ProtectedBit) != 0;
+        set => _bits = value ? _bits | ProtectedBit : _bits & ~ProtectedBit;
     }
 
     /// <summary>Moves to the next state. An event that must not happen here ends the pager: the page table is wrong.</summary>

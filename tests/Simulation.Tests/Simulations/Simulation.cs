@@ -43,6 +43,7 @@ internal sealed partial class Simulation : IDisposable
         _memory = new SimulatedProgramMemory(settings.ArenaPages, settings.StagingPages, settings.Threads, settings.TakeCopies, settings.Seed + 1)
         {
             BusyPerMillion = settings.BusyPerMillion,
+            CanProtect = settings.Seed % 4 != 3,
             LostWakesPerMillion = settings.LostWakesPerMillion,
         };
         _reader = Connect(settings.Seed + 2, settings.ReaderEndsAt);
