@@ -10,11 +10,18 @@ internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor);
 internal sealed record BenchResult
 {
     public required string Benchmark { get; init; }
+
+    /// <summary>See <see cref="MemorySystemNames"/>.</summary>
+    public required string System { get; init; }
+
+    /// <summary>Empty where the system is not heca.</summary>
     public required string Transport { get; init; }
     public required long SizeBytes { get; init; }
     public required long LocalBytes { get; init; }
     public required int Threads { get; init; }
     public required ulong Seed { get; init; }
+
+    /// <summary>Empty where the system is not heca.</summary>
     public required string Prefetch { get; init; }
     public required double ElapsedS { get; init; }
     public double? BaselineS { get; init; }

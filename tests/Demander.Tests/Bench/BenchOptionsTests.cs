@@ -28,6 +28,13 @@ public sealed class BenchOptionsTests
     [InlineData("fault", "--embedded --prefetch trend", "--prefetch", "only none")]
     [InlineData("fault", "--embedded --size 4MiB --accesses 1025", "--accesses", "1024 pages")]
     [InlineData("fault", "--embedded --pin maybe", "--pin", "maybe")]
+    [InlineData("scan", "--system swap", "--system", "'swap'")]
+    [InlineData("scan", "--system heca", "--sponsor", "--embedded")]
+    [InlineData("scan", "--system zswap --embedded", "--embedded", "--system zswap")]
+    [InlineData("scan", "--system zram-lz4 --sponsor a:1", "--sponsor", "--system zram-lz4")]
+    [InlineData("scan", "--system disk-swap --prefetch trend", "--prefetch", "--system disk-swap")]
+    [InlineData("scan", "--system local --metrics 9400", "--metrics", "--system local")]
+    [InlineData("scan", "--system local --local 1:4", "--local", "--system local")]
     public void Bad_usage_names_option_and_value(string benchmark, string arguments, string option, string value)
     {
         CommandException error = Assert.Throws<CommandException>(() => Read(benchmark, arguments));
@@ -73,6 +80,21 @@ public sealed class BenchOptionsTests
         Assert.Equal(PrefetchKind.Window, settings.Prefetch);
         Assert.True(settings.Baseline);
         Assert.Equal("9400", settings.Metrics);
+    }
+
+    [Theory]
+    [InlineData("heca", "--embedded", "Heca")]
+    [InlineData("local", "", "Local")]
+    [InlineData("disk-swap", "", "DiskSwap")]
+    [InlineData("zram-lzo-rle", "", "ZramLzoRle")]
+    [InlineData("zram-lz4", "", "ZramLz4")]
+    [InlineData("zswap", "", "Zswap")]
+    public void Every_system_has_a_name(string name, string arguments, string system)
+    {
+        foreach (string benchmark in (string[])["fault", "scan", "random-walk", "quicksort"])
+        {
+            Assert.Equal(system, Read(benchmark, $"--system {name} {arguments}").System.ToString());
+        }
     }
 
     private static BenchSettings Read(string benchmark, string arguments)

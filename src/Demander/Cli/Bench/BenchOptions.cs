@@ -14,6 +14,13 @@ internal sealed class BenchOptions
     private const long SizeMax = 1L << 42;
 
     private readonly WorkloadKind _kind;
+    private readonly Option<string> _system = new("--system")
+    {
+        HelpName = MemorySystemNames.All,
+        Description = "What keeps the data: heca, or what there is without it",
+        DefaultValueFactory = _ => MemorySystem.Heca.Name(),
+    };
+
     private readonly Option<string> _size = new("--size") { HelpName = "SIZE", Description = "The program's memory", DefaultValueFactory = _ => "1GiB" };
 
     private readonly Option<string> _local = new("--local")
@@ -62,6 +69,8 @@ internal sealed class BenchOptions
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
     private readonly SponsorEndpointOption _sponsor = new();
 
+    private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _metrics, .. _sponsor.Options];
+
     public BenchOptions(WorkloadKind kind, Command command)
     {
         _kind = kind;
@@ -81,7 +90,7 @@ internal sealed class BenchOptions
         _accesses.Description = fault ? "Pages to touch [default: all, at most 100000]" : "Accesses of all threads [default: 2 per page]";
         Option?[] options =
         [
-            _size, _local, _threads, _seed, _prefetch, _transport,
+            _system, _size, _local, _threads, _seed, _prefetch, _transport,
             kind is WorkloadKind.Fault or WorkloadKind.RandomWalk ? _accesses : null,
             kind == WorkloadKind.RandomWalk ? _writes : null,
             kind == WorkloadKind.Scan ? _passes : null,
@@ -105,6 +114,7 @@ internal sealed class BenchOptions
     public BenchSettings Read(ParseResult parsed)
     {
         bool fault = _kind == WorkloadKind.Fault;
+        MemorySystem system = ReadSystem(parsed);
         WorkloadOptions workload = ReadWorkload(parsed);
         string localText = parsed.GetValue(_local)!;
         string transport = parsed.GetValue(_transport)!;
@@ -120,14 +130,33 @@ internal sealed class BenchOptions
 
         return new BenchSettings
         {
+            System = system,
             Workload = workload,
             Local = local,
             Prefetch = prefetch,
-            Sponsor = _sponsor.Resolve(parsed),
+            Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),
             Metrics = metrics,
         };
+    }
+
+    private MemorySystem ReadSystem(ParseResult parsed)
+    {
+        string text = parsed.GetValue(_system)!;
+        Check(MemorySystemNames.TryParse(text, out MemorySystem system), $"--system: '{text}' is not one of {MemorySystemNames.All}");
+        IEnumerable<Option> meaningless = system switch
+        {
+            MemorySystem.Heca => [],
+            MemorySystem.Local => [.. OfHecaOnly, _local],
+            _ => OfHecaOnly,
+        };
+        foreach (Option option in meaningless)
+        {
+            Check(parsed.GetResult(option) is null or { Implicit: true }, $"{option.Name}: means nothing to --system {text}");
+        }
+
+        return system;
     }
 
     private WorkloadOptions ReadWorkload(ParseResult parsed)
