@@ -27,7 +27,7 @@ internal sealed record BenchResult
     public double? BaselineS { get; init; }
     public double? OverheadPct { get; init; }
 
-    /// <summary>Random-walk and fault: words touched. Scan: pages. Quicksort: integers looked at while dividing and inserting.</summary>
+    /// <summary>Random-walk, zipf and fault: words touched. Scan: pages. Quicksort: integers looked at while dividing and inserting.</summary>
     public required long Accesses { get; init; }
     public required double AccessesPerS { get; init; }
     public required long PagesIn { get; init; }

@@ -18,6 +18,7 @@ public sealed class WorkerProcessTests
     [InlineData("fault", 1)]
     [InlineData("scan", 2)]
     [InlineData("random-walk", 2)]
+    [InlineData("zipf", 2)]
     [InlineData("quicksort", 2)]
     public void A_worker_runs_to_a_verified_result(string name, int threads)
     {

@@ -17,6 +17,7 @@ internal static class BenchCommand
         (WorkloadKind.Fault, "Single pages in random order, each fetched from the sponsor: the latency of a hard fault"),
         (WorkloadKind.Scan, "One word of each page in order: how fast pages stream in"),
         (WorkloadKind.RandomWalk, "Random words read and written by several threads"),
+        (WorkloadKind.Zipf, "The same, with some pages far more often than others, as caches and key-value stores see it"),
         (WorkloadKind.Quicksort, "Parallel quicksort of 32-bit integers"),
     ];
 

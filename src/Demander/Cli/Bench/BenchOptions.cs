@@ -50,6 +50,13 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => 20,
     };
 
+    private readonly Option<double> _theta = new("--theta")
+    {
+        HelpName = "NUMBER",
+        Description = "How uneven: the page of rank r is chosen as often as 1/r^theta says",
+        DefaultValueFactory = _ => WorkloadOptions.ThetaDefault,
+    };
+
     private readonly Option<int> _passes = new("--passes")
     {
         HelpName = "N",
@@ -69,17 +76,19 @@ internal sealed class BenchOptions
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
     private readonly SponsorEndpointOption _sponsor = new();
 
+    private bool IsWalk => _kind is WorkloadKind.RandomWalk or WorkloadKind.Zipf;
+
     private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _metrics, .. _sponsor.Options];
 
     public BenchOptions(WorkloadKind kind, Command command)
     {
         _kind = kind;
-        bool fault = kind == WorkloadKind.Fault;
+        bool fault = kind == WorkloadKind.Fault, walk = IsWalk;
         _threads = new Option<int>("--threads")
         {
             HelpName = "N",
             Description = fault ? "Always 1" : "Threads of the program",
-            DefaultValueFactory = _ => kind switch { WorkloadKind.RandomWalk => 4, WorkloadKind.Quicksort => 2, _ => 1 },
+            DefaultValueFactory = _ => kind switch { WorkloadKind.RandomWalk or WorkloadKind.Zipf => 4, WorkloadKind.Quicksort => 2, _ => 1 },
         };
         _prefetch = new Option<string>("--prefetch")
         {
@@ -91,8 +100,9 @@ internal sealed class BenchOptions
         Option?[] options =
         [
             _system, _size, _local, _threads, _seed, _prefetch, _transport,
-            kind is WorkloadKind.Fault or WorkloadKind.RandomWalk ? _accesses : null,
-            kind == WorkloadKind.RandomWalk ? _writes : null,
+            fault || walk ? _accesses : null,
+            walk ? _writes : null,
+            kind == WorkloadKind.Zipf ? _theta : null,
             kind == WorkloadKind.Scan ? _passes : null,
             fault ? _pin : null,
             _baseline,
@@ -161,7 +171,7 @@ internal sealed class BenchOptions
 
     private WorkloadOptions ReadWorkload(ParseResult parsed)
     {
-        bool fault = _kind == WorkloadKind.Fault, walk = _kind == WorkloadKind.RandomWalk;
+        bool fault = _kind == WorkloadKind.Fault, walk = IsWalk;
         string sizeText = parsed.GetValue(_size)!;
         Check(
             ByteSize.TryParse(sizeText, out ByteSize size) && size.Bytes is >= SizeMin and <= SizeMax,
@@ -177,12 +187,14 @@ internal sealed class BenchOptions
             Seed = parsed.GetValue(_seed),
             Accesses = fault || walk ? parsed.GetValue(_accesses) : null,
             WritePercent = walk ? parsed.GetValue(_writes) : 0,
+            Theta = _kind == WorkloadKind.Zipf ? parsed.GetValue(_theta) : WorkloadOptions.ThetaDefault,
             Passes = _kind == WorkloadKind.Scan ? parsed.GetValue(_passes) : 1,
             Pin = fault && ReadPin(parsed.GetValue(_pin)!),
         };
         Check(options.Accesses is null or >= 1, $"--accesses: {options.Accesses} is not at least 1");
         Check(!fault || options.AccessesInEffect <= options.Pages, $"--accesses: {options.Accesses} exceeds the {options.Pages} pages, and none is touched twice");
         Check(options.WritePercent is >= 0 and <= 100, $"--writes: {options.WritePercent} is not from 0 to 100");
+        Check(options.Theta is > 0 and < 1, FormattableString.Invariant($"--theta: {options.Theta} is not above 0 and below 1"));
         Check(options.Passes is >= 1 and <= WorkloadOptions.PassesMax, $"--passes: {options.Passes} is not from 1 to {WorkloadOptions.PassesMax}");
         return options;
     }
