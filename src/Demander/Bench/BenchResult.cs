@@ -1,7 +1,10 @@
 namespace Hecatonchire.Bench;
 
-/// <summary>Processor time in the measured part, seconds. The sponsor's is known only of an embedded one.</summary>
-internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor);
+/// <summary>
+/// Processor time in the measured part, seconds. The sponsor's is known only of an embedded one. The host's is that of all its
+/// CPUs, whoever they worked for: the only place where kernel swap's own threads appear.
+/// </summary>
+internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor, double? Host = null);
 
 /// <summary>
 /// What a benchmark reports, in the order and (in snake_case) with the names of the JSON. Counts are of the measured part;
@@ -47,6 +50,9 @@ internal sealed record BenchResult
 
     /// <summary>As the touching thread sees it; the fault benchmark only.</summary>
     public LatencySummary? TouchUs { get; init; }
+
+    /// <summary>The same touches as a curve.</summary>
+    public LatencyPoint[]? TouchPercentiles { get; init; }
     public LatencySummary? FloorUs { get; init; }
     public double? FloorPagesPerS { get; init; }
 

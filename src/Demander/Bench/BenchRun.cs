@@ -1,5 +1,6 @@
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
+using Hecatonchire.Host;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Microsoft.Extensions.Logging;
@@ -21,6 +22,7 @@ internal sealed class BenchRun
     private PagerSnapshot _end;
     private TimeSpan _pagerCpu;
     private TimeSpan _sponsorCpu;
+    private double _hostCpu;
 
     private BenchRun(BenchSettings settings, ProgressDisplay display, CancellationToken cancellation)
     {
@@ -89,7 +91,11 @@ internal sealed class BenchRun
     }
 
     private WorkerLine RunLocal() =>
-        WorkerProcess.Run(Workload, null, new WorkerProcess.Hooks { Progress = ProgressOf(Workload.Kind.Name()) }, _cancellation);
+        WorkerProcess.Run(
+            Workload,
+            null,
+            new WorkerProcess.Hooks { Progress = ProgressOf(Workload.Kind.Name()), Measure = StartMeasuringHost, Measured = StopMeasuringHost },
+            _cancellation);
 
     private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
@@ -97,15 +103,21 @@ internal sealed class BenchRun
         _pagerCpu = Environment.CpuUsage.TotalTime;
         _sponsorCpu = embedded?.CpuTime ?? default;
         pager.ResetMeasurements();
+        StartMeasuringHost();
     }
 
     private void StopMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
+        StopMeasuringHost();
         pager.CopyLatencies(_latencies);
         _after = pager.Snapshot();
         _pagerCpu = Environment.CpuUsage.TotalTime - _pagerCpu;
         _sponsorCpu = (embedded?.CpuTime ?? default) - _sponsorCpu;
     }
+
+    private void StartMeasuringHost() => _hostCpu = HostCpu.BusySeconds(new HostFiles());
+
+    private void StopMeasuringHost() => _hostCpu = HostCpu.BusySeconds(new HostFiles()) - _hostCpu;
 
     private Action<string, long, long> ProgressOf(string label) => (phase, done, total) => _display.Show(label, phase, done, total);
 
@@ -146,6 +158,7 @@ internal sealed class BenchRun
             ResidentPeakBytes = Math.Max(_before.ResidentPeakBytes, Math.Max(_after.ResidentPeakBytes, _end.ResidentPeakBytes)),
             FaultUs = LatencySummary.Of(_latencies),
             TouchUs = worker.TouchUs,
+            TouchPercentiles = worker.TouchPercentiles,
             FloorUs = floor?.Latencies,
             FloorPagesPerS = floor?.PagesPerS,
             FloorRatio = Rounded(ratio, 3),
@@ -154,7 +167,8 @@ internal sealed class BenchRun
             CpuS = new CpuSeconds(
                 Rounded(worker.CpuS ?? 0, 3),
                 Rounded(_pagerCpu.TotalSeconds, 3),
-                heca && _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null),
+                heca && _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null,
+                Rounded(_hostCpu, 3)),
         };
     }
 
