@@ -29,6 +29,8 @@ internal static class BenchCommand
         }
 
         command.Add(CreateDemo());
+        command.Add(SuiteCommand.Create());
+        command.Add(ReportCommand.Create());
         return command;
     }
 
