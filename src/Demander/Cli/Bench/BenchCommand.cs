@@ -31,6 +31,7 @@ internal static class BenchCommand
         command.Add(CreateDemo());
         command.Add(SuiteCommand.Create());
         command.Add(ReportCommand.Create());
+        command.Add(RatiosCommand.Create());
         return command;
     }
 
