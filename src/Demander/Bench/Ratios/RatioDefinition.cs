@@ -24,7 +24,7 @@ internal sealed record RatioDefinition(string Name, string What, double Toleranc
     [
         new("fault_p50_by_floor", "single fault, p50, by the floor's", 0.15, round => round.Touch(SuiteSystems.Heca, 50) / round.Touch(SuiteSystems.Floor, 50)),
         new("fault_p99_by_floor", "single fault, p99, by the floor's", 0.5, round => round.Touch(SuiteSystems.Heca, 99) / round.Touch(SuiteSystems.Floor, 99)),
-        new("scan_by_floor", "scan, time per page, by the floor's", 0.3,
+        new("scan_by_floor", "scan, time per page, by the floor's", 0.4,
             round => round.Scan(SuiteSystems.Floor)?.PagesPerS / round.Scan(SuiteSystems.Heca)?.PagesPerS),
         new("random_walk_by_floor_fault", "random walk, 4 threads, time per page fetched, by the floor's p50", 0.3,
             round => round.Walk(SuiteSystems.Heca) is { PagesIn: > 0 } walk ? walk.ElapsedS * 1e6 / walk.PagesIn / round.Touch(SuiteSystems.Floor, 50) : null),
