@@ -1,7 +1,10 @@
 namespace Hecatonchire.Bench;
 
-/// <summary>Processor time in the measured part, seconds. The sponsor's is known only of an embedded one.</summary>
-internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor);
+/// <summary>
+/// Processor time in the measured part, seconds. The sponsor's is known only of an embedded one. The host's is that of all its
+/// CPUs, whoever they worked for: the only place where kernel swap's own threads appear.
+/// </summary>
+internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor, double? Host = null);
 
 /// <summary>
 /// What a benchmark reports, in the order and (in snake_case) with the names of the JSON. Counts are of the measured part;
@@ -10,17 +13,24 @@ internal sealed record CpuSeconds(double Worker, double Pager, double? Sponsor);
 internal sealed record BenchResult
 {
     public required string Benchmark { get; init; }
+
+    /// <summary>See <see cref="MemorySystemNames"/>.</summary>
+    public required string System { get; init; }
+
+    /// <summary>Empty where the system is not heca.</summary>
     public required string Transport { get; init; }
     public required long SizeBytes { get; init; }
     public required long LocalBytes { get; init; }
     public required int Threads { get; init; }
     public required ulong Seed { get; init; }
+
+    /// <summary>Empty where the system is not heca.</summary>
     public required string Prefetch { get; init; }
     public required double ElapsedS { get; init; }
     public double? BaselineS { get; init; }
     public double? OverheadPct { get; init; }
 
-    /// <summary>Random-walk and fault: words touched. Scan: pages. Quicksort: integers looked at while dividing and inserting.</summary>
+    /// <summary>Random-walk, zipf and fault: words touched. Scan: pages. Quicksort: integers looked at while dividing and inserting.</summary>
     public required long Accesses { get; init; }
     public required double AccessesPerS { get; init; }
     public required long PagesIn { get; init; }
@@ -40,6 +50,9 @@ internal sealed record BenchResult
 
     /// <summary>As the touching thread sees it; the fault benchmark only.</summary>
     public LatencySummary? TouchUs { get; init; }
+
+    /// <summary>The same touches as a curve.</summary>
+    public LatencyPoint[]? TouchPercentiles { get; init; }
     public LatencySummary? FloorUs { get; init; }
     public double? FloorPagesPerS { get; init; }
 

@@ -1,5 +1,6 @@
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
+using Hecatonchire.Host;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Microsoft.Extensions.Logging;
@@ -21,6 +22,7 @@ internal sealed class BenchRun
     private PagerSnapshot _end;
     private TimeSpan _pagerCpu;
     private TimeSpan _sponsorCpu;
+    private double _hostCpu;
 
     private BenchRun(BenchSettings settings, ProgressDisplay display, CancellationToken cancellation)
     {
@@ -48,7 +50,12 @@ internal sealed class BenchRun
             throw new CommandException("the baseline in local memory did not verify: this host's memory or this program is at fault", ExitStatus.Failed);
         }
 
-        WorkerLine worker = RunPaged(loggers);
+        WorkerLine worker = _settings.System switch
+        {
+            MemorySystem.Heca => RunPaged(loggers),
+            MemorySystem.Local => RunLocal(),
+            _ => throw new CommandException($"--system: {_settings.System.Name()} cannot be run yet", ExitStatus.HostCannot),
+        };
         _display.Clear();
         FloorProcess.Floor? floor = _settings.Floor ? FloorProcess.Run(Workload, _cancellation) : null;
         return Report(worker, baseline, floor);
@@ -83,21 +90,34 @@ internal sealed class BenchRun
         return worker;
     }
 
+    private WorkerLine RunLocal() =>
+        WorkerProcess.Run(
+            Workload,
+            null,
+            new WorkerProcess.Hooks { Progress = ProgressOf(Workload.Kind.Name()), Measure = StartMeasuringHost, Measured = StopMeasuringHost },
+            _cancellation);
+
     private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
         _before = pager.Snapshot();
         _pagerCpu = Environment.CpuUsage.TotalTime;
         _sponsorCpu = embedded?.CpuTime ?? default;
         pager.ResetMeasurements();
+        StartMeasuringHost();
     }
 
     private void StopMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
+        StopMeasuringHost();
         pager.CopyLatencies(_latencies);
         _after = pager.Snapshot();
         _pagerCpu = Environment.CpuUsage.TotalTime - _pagerCpu;
         _sponsorCpu = (embedded?.CpuTime ?? default) - _sponsorCpu;
     }
+
+    private void StartMeasuringHost() => _hostCpu = HostCpu.BusySeconds(new HostFiles());
+
+    private void StopMeasuringHost() => _hostCpu = HostCpu.BusySeconds(new HostFiles()) - _hostCpu;
 
     private Action<string, long, long> ProgressOf(string label) => (phase, done, total) => _display.Show(label, phase, done, total);
 
@@ -106,19 +126,21 @@ internal sealed class BenchRun
         double elapsed = worker.ElapsedS ?? 0;
         long accesses = worker.Accesses ?? 0;
         long pagesIn = _after.PagesIn - _before.PagesIn;
+        bool heca = _settings.System == MemorySystem.Heca;
         bool scan = Workload.Kind == WorkloadKind.Scan;
         double pagesPerS = PerSecond(scan ? accesses : pagesIn, elapsed);
         double? ratio = scan ? pagesPerS / floor?.PagesPerS : worker.TouchUs?.P50 / floor?.Latencies?.P50;
         return new BenchResult
         {
             Benchmark = Workload.Kind.Name(),
+            System = _settings.System.Name(),
             Transport = _after.Transport ?? "",
             SizeBytes = Workload.Bytes,
-            LocalBytes = _settings.Local.Resolve(Workload.Bytes),
+            LocalBytes = _settings.System == MemorySystem.Local ? Workload.Bytes : _settings.Local.Resolve(Workload.Bytes),
             Threads = Workload.Threads,
             Seed = Workload.Seed,
 #pragma warning disable CA1308 // The option's spelling.
-            Prefetch = _settings.Prefetch.ToString().ToLowerInvariant(),
+            Prefetch = heca ? _settings.Prefetch.ToString().ToLowerInvariant() : "",
 #pragma warning restore CA1308
             ElapsedS = Rounded(elapsed, 6),
             BaselineS = Rounded(baseline?.ElapsedS, 6),
@@ -136,6 +158,7 @@ internal sealed class BenchRun
             ResidentPeakBytes = Math.Max(_before.ResidentPeakBytes, Math.Max(_after.ResidentPeakBytes, _end.ResidentPeakBytes)),
             FaultUs = LatencySummary.Of(_latencies),
             TouchUs = worker.TouchUs,
+            TouchPercentiles = worker.TouchPercentiles,
             FloorUs = floor?.Latencies,
             FloorPagesPerS = floor?.PagesPerS,
             FloorRatio = Rounded(ratio, 3),
@@ -144,7 +167,8 @@ internal sealed class BenchRun
             CpuS = new CpuSeconds(
                 Rounded(worker.CpuS ?? 0, 3),
                 Rounded(_pagerCpu.TotalSeconds, 3),
-                _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null),
+                heca && _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null,
+                Rounded(_hostCpu, 3)),
         };
     }
 

@@ -7,13 +7,16 @@ namespace Hecatonchire.Bench;
 /// <summary>One benchmark as the user asked for it, checked.</summary>
 internal sealed record BenchSettings
 {
+    public MemorySystem System { get; init; } = MemorySystem.Heca;
+
     public required WorkloadOptions Workload { get; init; }
 
+    /// <summary>Without meaning to <see cref="MemorySystem.Local"/>.</summary>
     public required LocalBudget Local { get; init; }
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
 
-    /// <summary>Null: an embedded one.</summary>
+    /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }
 
     /// <summary>The same work in local memory first.</summary>

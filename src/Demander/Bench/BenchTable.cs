@@ -10,11 +10,12 @@ internal static class BenchTable
 {
     private static readonly (string Name, Func<BenchResult, string?> Figure)[] Rows =
     [
+        ("system", r => r.System),
         ("size", r => Size(r.SizeBytes)),
         ("local", r => Size(r.LocalBytes)),
         ("threads", r => Count(r.Threads)),
-        ("prefetch", r => r.Prefetch),
-        ("transport", r => r.Transport),
+        ("prefetch", r => OrNone(r.Prefetch)),
+        ("transport", r => OrNone(r.Transport)),
         ("elapsed", r => Seconds(r.ElapsedS)),
         ("in local memory", r => r.BaselineS is { } s ? Seconds(s) : null),
         ("overhead", r => r.OverheadPct is { } p ? string.Create(CultureInfo.InvariantCulture, $"{p:0.#} %") : null),
@@ -64,6 +65,8 @@ internal static class BenchTable
 
     public static void WriteJson(TextWriter output, BenchResult result) =>
         output.WriteLine(JsonSerializer.Serialize(result, BenchJson.Report));
+
+    private static string? OrNone(string text) => text.Length == 0 ? null : text;
 
     private static string Size(long bytes) => new ByteSize(bytes).ToString();
 

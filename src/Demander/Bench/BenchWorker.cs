@@ -55,6 +55,7 @@ internal sealed class BenchWorker : IDisposable
                 CpuS = cpu.TotalSeconds,
                 Accesses = workload.Accesses,
                 TouchUs = LatencySummary.Of(workload.Touches),
+                TouchPercentiles = LatencySummary.PercentilesOf(workload.Touches),
                 RssPeakBytes = ResidentPeakBytes(),
                 Verified = verified,
             });

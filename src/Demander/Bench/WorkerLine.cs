@@ -28,6 +28,8 @@ internal sealed record WorkerLine(string Phase)
 
     public LatencySummary? TouchUs { get; init; }
 
+    public LatencyPoint[]? TouchPercentiles { get; init; }
+
     public long? RssPeakBytes { get; init; }
 
     public bool? Verified { get; init; }

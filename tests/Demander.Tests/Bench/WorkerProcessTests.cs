@@ -18,6 +18,7 @@ public sealed class WorkerProcessTests
     [InlineData("fault", 1)]
     [InlineData("scan", 2)]
     [InlineData("random-walk", 2)]
+    [InlineData("zipf", 2)]
     [InlineData("quicksort", 2)]
     public void A_worker_runs_to_a_verified_result(string name, int threads)
     {
@@ -122,6 +123,20 @@ public sealed class WorkerProcessTests
         Assert.True(root.GetProperty("pages_out").GetInt64() > 0);
         Assert.InRange(root.GetProperty("resident_peak_bytes").GetInt64(), 1, root.GetProperty("local_bytes").GetInt64());
         Assert.True(root.GetProperty("baseline_s").GetDouble() > 0);
+    }
+
+    [Fact]
+    public void A_benchmark_in_local_memory_needs_no_pager_and_no_sponsor()
+    {
+        (int status, string output, string error) = Heca("bench", "scan", "--system", "local", "--size", "8MiB", "--json");
+        Assert.True(status == 0, error);
+        using JsonDocument document = JsonDocument.Parse(output);
+        JsonElement root = document.RootElement;
+        Assert.True(root.GetProperty("verified").GetBoolean());
+        Assert.Equal(("local", "", ""), (Text("system"), Text("transport"), Text("prefetch")));
+        Assert.Equal(8 << 20, root.GetProperty("local_bytes").GetInt64());
+
+        string Text(string name) => root.GetProperty(name).GetString()!;
     }
 
     private static WorkloadOptions Options(string name)

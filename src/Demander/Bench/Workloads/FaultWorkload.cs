@@ -77,7 +77,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
             ulong value = Volatile.Read(ref words[probe]);
             long end = Stopwatch.GetTimestamp();
             latencies.Record((end - start) * 1_000_000_000 / Stopwatch.Frequency);
-            if (value != PseudoRandom.At(seed, probe))
+            if (value != FillData.WordAt(seed, probe))
             {
                 wrong++;
             }

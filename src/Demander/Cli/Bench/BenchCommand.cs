@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Host;
@@ -17,6 +16,7 @@ internal static class BenchCommand
         (WorkloadKind.Fault, "Single pages in random order, each fetched from the sponsor: the latency of a hard fault"),
         (WorkloadKind.Scan, "One word of each page in order: how fast pages stream in"),
         (WorkloadKind.RandomWalk, "Random words read and written by several threads"),
+        (WorkloadKind.Zipf, "The same, with some pages far more often than others, as caches and key-value stores see it"),
         (WorkloadKind.Quicksort, "Parallel quicksort of 32-bit integers"),
     ];
 
@@ -29,6 +29,9 @@ internal static class BenchCommand
         }
 
         command.Add(CreateDemo());
+        command.Add(SuiteCommand.Create());
+        command.Add(ReportCommand.Create());
+        command.Add(RatiosCommand.Create());
         return command;
     }
 
@@ -52,7 +55,7 @@ internal static class BenchCommand
         return command;
     }
 
-    private static Option<bool> ProgressOption() => new("--progress") { Description = "Progress as plain lines on standard error, also without a terminal" };
+    public static Option<bool> ProgressOption() => new("--progress") { Description = "Progress as plain lines on standard error, also without a terminal" };
 
     private static BenchSettings[] DemoSettings()
     {
@@ -81,25 +84,12 @@ internal static class BenchCommand
     {
         TextWriter output = parsed.InvocationConfiguration.Output, error = parsed.InvocationConfiguration.Error;
         var display = new ProgressDisplay(error, ProgressDisplay.ModeFor(plain));
-        using var interruption = new Interruption();
-        try
-        {
-            return RunAll(read(), display, output, json, interruption.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            display.Clear();
-            return HecaCommandLine.Fail(interruption.Status, "interrupted");
-        }
-        finally
-        {
-            display.Clear();
-        }
+        return Interruption.Guard(display, token => RunAll(read(), display, output, json, token));
     }
 
     private static int RunAll(BenchSettings[] runs, ProgressDisplay display, TextWriter output, bool json, CancellationToken cancellation)
     {
-        if (HostRequirements.FirstMissing() is { } missing)
+        if (runs.Any(r => r.System == MemorySystem.Heca) && HostRequirements.FirstMissing() is { } missing)
         {
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
@@ -127,43 +117,5 @@ internal static class BenchCommand
         }
 
         return ExitStatus.Done;
-    }
-
-    /// <summary>SIGINT, SIGTERM and SIGHUP as a token, so that the worker, the pager and the sponsor end in order.</summary>
-    private sealed class Interruption : IDisposable
-    {
-        private const int SignalBase = 128;
-
-        private readonly CancellationTokenSource _source = new();
-        private readonly PosixSignalRegistration[] _registrations;
-        private int _signal = Interop.Libc.SIGINT;
-
-        public Interruption() => _registrations =
-        [
-            PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Interrupt(c, Interop.Libc.SIGINT)),
-            PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Interrupt(c, Interop.Libc.SIGTERM)),
-            PosixSignalRegistration.Create(PosixSignal.SIGHUP, c => Interrupt(c, 1)),
-        ];
-
-        public CancellationToken Token => _source.Token;
-
-        public int Status => SignalBase + Volatile.Read(ref _signal);
-
-        public void Dispose()
-        {
-            foreach (PosixSignalRegistration registration in _registrations)
-            {
-                registration.Dispose();
-            }
-
-            _source.Dispose();
-        }
-
-        private void Interrupt(PosixSignalContext context, int signal)
-        {
-            context.Cancel = true;
-            Volatile.Write(ref _signal, signal);
-            _source.Cancel();
-        }
     }
 }

@@ -14,6 +14,13 @@ internal sealed class BenchOptions
     private const long SizeMax = 1L << 42;
 
     private readonly WorkloadKind _kind;
+    private readonly Option<string> _system = new("--system")
+    {
+        HelpName = MemorySystemNames.All,
+        Description = "What keeps the data: heca, or what there is without it",
+        DefaultValueFactory = _ => MemorySystem.Heca.Name(),
+    };
+
     private readonly Option<string> _size = new("--size") { HelpName = "SIZE", Description = "The program's memory", DefaultValueFactory = _ => "1GiB" };
 
     private readonly Option<string> _local = new("--local")
@@ -43,6 +50,13 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => 20,
     };
 
+    private readonly Option<double> _theta = new("--theta")
+    {
+        HelpName = "NUMBER",
+        Description = "How uneven: the page of rank r is chosen as often as 1/r^theta says",
+        DefaultValueFactory = _ => WorkloadOptions.ThetaDefault,
+    };
+
     private readonly Option<int> _passes = new("--passes")
     {
         HelpName = "N",
@@ -62,15 +76,19 @@ internal sealed class BenchOptions
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
     private readonly SponsorEndpointOption _sponsor = new();
 
+    private bool IsWalk => _kind is WorkloadKind.RandomWalk or WorkloadKind.Zipf;
+
+    private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _metrics, .. _sponsor.Options];
+
     public BenchOptions(WorkloadKind kind, Command command)
     {
         _kind = kind;
-        bool fault = kind == WorkloadKind.Fault;
+        bool fault = kind == WorkloadKind.Fault, walk = IsWalk;
         _threads = new Option<int>("--threads")
         {
             HelpName = "N",
             Description = fault ? "Always 1" : "Threads of the program",
-            DefaultValueFactory = _ => kind switch { WorkloadKind.RandomWalk => 4, WorkloadKind.Quicksort => 2, _ => 1 },
+            DefaultValueFactory = _ => kind switch { WorkloadKind.RandomWalk or WorkloadKind.Zipf => 4, WorkloadKind.Quicksort => 2, _ => 1 },
         };
         _prefetch = new Option<string>("--prefetch")
         {
@@ -81,9 +99,10 @@ internal sealed class BenchOptions
         _accesses.Description = fault ? "Pages to touch [default: all, at most 100000]" : "Accesses of all threads [default: 2 per page]";
         Option?[] options =
         [
-            _size, _local, _threads, _seed, _prefetch, _transport,
-            kind is WorkloadKind.Fault or WorkloadKind.RandomWalk ? _accesses : null,
-            kind == WorkloadKind.RandomWalk ? _writes : null,
+            _system, _size, _local, _threads, _seed, _prefetch, _transport,
+            fault || walk ? _accesses : null,
+            walk ? _writes : null,
+            kind == WorkloadKind.Zipf ? _theta : null,
             kind == WorkloadKind.Scan ? _passes : null,
             fault ? _pin : null,
             _baseline,
@@ -105,6 +124,7 @@ internal sealed class BenchOptions
     public BenchSettings Read(ParseResult parsed)
     {
         bool fault = _kind == WorkloadKind.Fault;
+        MemorySystem system = ReadSystem(parsed);
         WorkloadOptions workload = ReadWorkload(parsed);
         string localText = parsed.GetValue(_local)!;
         string transport = parsed.GetValue(_transport)!;
@@ -120,19 +140,38 @@ internal sealed class BenchOptions
 
         return new BenchSettings
         {
+            System = system,
             Workload = workload,
             Local = local,
             Prefetch = prefetch,
-            Sponsor = _sponsor.Resolve(parsed),
+            Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),
             Metrics = metrics,
         };
     }
 
+    private MemorySystem ReadSystem(ParseResult parsed)
+    {
+        string text = parsed.GetValue(_system)!;
+        Check(MemorySystemNames.TryParse(text, out MemorySystem system), $"--system: '{text}' is not one of {MemorySystemNames.All}");
+        IEnumerable<Option> meaningless = system switch
+        {
+            MemorySystem.Heca => [],
+            MemorySystem.Local => [.. OfHecaOnly, _local],
+            _ => OfHecaOnly,
+        };
+        foreach (Option option in meaningless)
+        {
+            Check(parsed.GetResult(option) is null or { Implicit: true }, $"{option.Name}: means nothing to --system {text}");
+        }
+
+        return system;
+    }
+
     private WorkloadOptions ReadWorkload(ParseResult parsed)
     {
-        bool fault = _kind == WorkloadKind.Fault, walk = _kind == WorkloadKind.RandomWalk;
+        bool fault = _kind == WorkloadKind.Fault, walk = IsWalk;
         string sizeText = parsed.GetValue(_size)!;
         Check(
             ByteSize.TryParse(sizeText, out ByteSize size) && size.Bytes is >= SizeMin and <= SizeMax,
@@ -148,12 +187,14 @@ internal sealed class BenchOptions
             Seed = parsed.GetValue(_seed),
             Accesses = fault || walk ? parsed.GetValue(_accesses) : null,
             WritePercent = walk ? parsed.GetValue(_writes) : 0,
+            Theta = _kind == WorkloadKind.Zipf ? parsed.GetValue(_theta) : WorkloadOptions.ThetaDefault,
             Passes = _kind == WorkloadKind.Scan ? parsed.GetValue(_passes) : 1,
             Pin = fault && ReadPin(parsed.GetValue(_pin)!),
         };
         Check(options.Accesses is null or >= 1, $"--accesses: {options.Accesses} is not at least 1");
         Check(!fault || options.AccessesInEffect <= options.Pages, $"--accesses: {options.Accesses} exceeds the {options.Pages} pages, and none is touched twice");
         Check(options.WritePercent is >= 0 and <= 100, $"--writes: {options.WritePercent} is not from 0 to 100");
+        Check(options.Theta is > 0 and < 1, FormattableString.Invariant($"--theta: {options.Theta} is not above 0 and below 1"));
         Check(options.Passes is >= 1 and <= WorkloadOptions.PassesMax, $"--passes: {options.Passes} is not from 1 to {WorkloadOptions.PassesMax}");
         return options;
     }

@@ -16,11 +16,12 @@ internal static class BenchWorkerCommand
         var accesses = new Option<long?>("--accesses");
         var writes = new Option<int>("--writes");
         var passes = new Option<int>("--passes") { DefaultValueFactory = _ => 1 };
+        var theta = new Option<double>("--theta") { DefaultValueFactory = _ => WorkloadOptions.ThetaDefault };
         var pin = new Option<bool>("--pin");
         var local = new Option<bool>("--in-local-memory");
         var command = new Command(WorkerProcess.Subcommand, "The side of a benchmark that touches the memory")
         {
-            kind, size, threads, seed, accesses, writes, passes, pin, local,
+            kind, size, threads, seed, accesses, writes, passes, theta, pin, local,
         };
         command.Hidden = true;
         command.SetAction(parsed =>
@@ -40,6 +41,7 @@ internal static class BenchWorkerCommand
                 Accesses = parsed.GetValue(accesses),
                 WritePercent = parsed.GetValue(writes),
                 Passes = parsed.GetValue(passes),
+                Theta = parsed.GetValue(theta),
                 Pin = parsed.GetValue(pin),
             };
             using var worker = new BenchWorker(Console.Out, Console.In);
