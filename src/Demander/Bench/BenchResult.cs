@@ -58,6 +58,9 @@ internal sealed record BenchResult
 
     /// <summary>Fault: touch_us.p50 by floor_us.p50. Scan: pages_per_s by floor_pages_per_s.</summary>
     public double? FloorRatio { get; init; }
+
+    /// <summary>Of a fault benchmark that was asked for it.</summary>
+    public FaultStage[]? Breakdown { get; init; }
     public required bool Verified { get; init; }
     public required long WorkerRssPeakBytes { get; init; }
     public required CpuSeconds CpuS { get; init; }

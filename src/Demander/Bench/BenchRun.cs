@@ -16,7 +16,12 @@ internal sealed class BenchRun
     /// <summary>Sponsors lend slabs of at least this: what is offered beyond the program's size is room for rounding up.</summary>
     private const long Granularity = 64L << 20;
 
+    /// <summary>For the touches before the measured ones.</summary>
+    private const int TraceSpare = 1024;
+
     private readonly LatencyHistogram _latencies = new();
+    private FaultTrace? _trace;
+    private FaultStage[]? _breakdown;
     private PagerSnapshot _before;
     private PagerSnapshot _after;
     private PagerSnapshot _end;
@@ -75,8 +80,9 @@ internal sealed class BenchRun
         using IPagerHost pager = Composition.StartPager(options, loggers);
         using PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.CreateCollector());
+        string touches = Path.Combine(directory.Path, "touches");
         WorkerLine worker = WorkerProcess.Run(
-            Workload,
+            _settings.Breakdown ? Workload with { TouchesFile = touches } : Workload,
             pager.SocketPath,
             new WorkerProcess.Hooks
             {
@@ -87,6 +93,12 @@ internal sealed class BenchRun
             },
             _cancellation);
         _end = pager.Snapshot();
+        if (_trace is { } trace)
+        {
+            _breakdown = FaultBreakdown.Of(trace.Faults, FaultBreakdown.ReadTouches(touches))
+                ?? throw new CommandException("--breakdown: the pager saw other faults than the touches; without other memory of the program it sees each once", ExitStatus.Failed);
+        }
+
         return worker;
     }
 
@@ -103,12 +115,19 @@ internal sealed class BenchRun
         _pagerCpu = Environment.CpuUsage.TotalTime;
         _sponsorCpu = embedded?.CpuTime ?? default;
         pager.ResetMeasurements();
+        if (_settings.Breakdown)
+        {
+            _trace = new FaultTrace((int)Workload.AccessesInEffect + TraceSpare);
+            pager.TraceFaults(_trace);
+        }
+
         StartMeasuringHost();
     }
 
     private void StopMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
         StopMeasuringHost();
+        pager.TraceFaults(null);
         pager.CopyLatencies(_latencies);
         _after = pager.Snapshot();
         _pagerCpu = Environment.CpuUsage.TotalTime - _pagerCpu;
@@ -162,6 +181,7 @@ internal sealed class BenchRun
             FloorUs = floor?.Latencies,
             FloorPagesPerS = floor?.PagesPerS,
             FloorRatio = Rounded(ratio, 3),
+            Breakdown = _breakdown,
             Verified = worker.Verified == true,
             WorkerRssPeakBytes = worker.RssPeakBytes ?? 0,
             CpuS = new CpuSeconds(

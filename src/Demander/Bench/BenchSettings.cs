@@ -25,6 +25,9 @@ internal sealed record BenchSettings
     /// <summary>heca-floor afterwards.</summary>
     public bool Floor { get; init; }
 
+    /// <summary>Where the time of a hard fault goes; of <see cref="MemorySystem.Heca"/> and faults only.</summary>
+    public bool Breakdown { get; init; }
+
     /// <summary>HOST:PORT for Prometheus while it runs; null: none.</summary>
     public string? Metrics { get; init; }
 }

@@ -60,8 +60,35 @@ internal static class BenchTable
             }
         }
 
-        AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) }).Write(table);
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
+        console.Write(table);
+        foreach (BenchResult result in results)
+        {
+            if (result.Breakdown is { } stages)
+            {
+                console.Write(BreakdownTable(stages));
+            }
+        }
     }
+
+    private static Table BreakdownTable(FaultStage[] stages)
+    {
+        var table = new Table { Border = TableBorder.Rounded };
+        table.AddColumn("where a hard fault's time goes, us");
+        foreach (string column in (string[])["p50", "mean", "mean of the slowest 1 %"])
+        {
+            table.AddColumn(new TableColumn(column).RightAligned());
+        }
+
+        foreach (FaultStage stage in stages)
+        {
+            table.AddRow(stage.Stage, Microseconds(stage.P50), Microseconds(stage.Mean), Microseconds(stage.SlowMean));
+        }
+
+        return table;
+    }
+
+    private static string Microseconds(double us) => us.ToString("0.0", CultureInfo.InvariantCulture);
 
     public static void WriteJson(TextWriter output, BenchResult result) =>
         output.WriteLine(JsonSerializer.Serialize(result, BenchJson.Report));

@@ -100,6 +100,11 @@ internal static class WorkerProcess
             arguments.AddRange(["--accesses", Text(accesses)]);
         }
 
+        if (options.TouchesFile is { } file)
+        {
+            arguments.AddRange(["--touches", file]);
+        }
+
         if (options.Pin)
         {
             arguments.Add("--pin");

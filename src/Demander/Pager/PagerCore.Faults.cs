@@ -51,6 +51,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         _reader.Submit();
+        Trace?.NoteSent();
         return true;
     }
 

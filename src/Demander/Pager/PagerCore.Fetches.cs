@@ -49,6 +49,7 @@ internal sealed unsafe partial class PagerCore
         _fetches[operation].FaultedAt = faultedAt;
         _fetches[operation].IsWrite = kind == FaultKind.Write;
         Counters.HardFaults++;
+        Trace?.Begin(faultedAt);
         PrefetchWindow window = AskPolicy(id, thread);
         if (window.Count > 0)
         {
@@ -262,6 +263,11 @@ internal sealed unsafe partial class PagerCore
         }
 
         int count = _reader.Poll(_completions);
+        if (count > 0)
+        {
+            Trace?.NoteReceived();
+        }
+
         _wakesTogether = count > 1;
         for (int i = 0; i < count; i++)
         {
@@ -283,6 +289,11 @@ internal sealed unsafe partial class PagerCore
 
         IsDemandInFlight = _demandsInFlight > 0;
         WakeTogether();
+        if (count > 0)
+        {
+            Trace?.NoteInstalled();
+        }
+
         return count > 0;
     }
 

@@ -83,6 +83,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     public PagerCounters Counters { get; } = new();
 
+    /// <summary>Where the stages of hard faults are recorded; null but for a benchmark.</summary>
+    public FaultTrace? Trace { get; set; }
+
     /// <summary>Set after a sleep: look at both connections even where nothing is in flight, to notice their end.</summary>
     public bool CheckConnections { get; set; }
 

@@ -226,6 +226,7 @@ internal sealed unsafe class PagerThread : IDisposable
         fixed (EpollEvent* ready = _ready)
         {
             int count = Libc.EpollWait(_epoll, ready, _ready.Length, wakesByEvictor ? SleepMsMax : SleepMsEvicting);
+            _core.Trace?.NoteAwake();
             _ring.WakeUp();
             for (int i = 0; i < count; i++)
             {

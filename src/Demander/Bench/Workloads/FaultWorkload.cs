@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 
@@ -23,6 +24,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
 
     private readonly LatencyHistogram _touches = new();
     private int[] _order = [];
+    private long[] _times = [];
 
     public override LatencyHistogram Touches => _touches;
 
@@ -31,6 +33,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
         base.Fill();
         long touches = Options.AccessesInEffect;
         _order = RandomOrder(Options.Pages, touches + Math.Min(WarmUpTouches, Options.Pages - touches), Options.Seed);
+        _times = Options.TouchesFile is null ? [] : new long[2 * touches];
         Progress.Begin("page-out", Options.Pages);
         for (long offset = 0; offset < Memory.Bytes; offset += PageOutBytes)
         {
@@ -52,24 +55,30 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
             }
 
             // Also without pages to spare: the call makes the runtime compile the method before the first measured touch.
-            long wrong = Touch(Words, _order.AsSpan(touches), Options.Seed, _touches);
+            long wrong = Touch(Words, _order.AsSpan(touches), Options.Seed, _touches, []);
             _touches.Clear();
+            Span<long> times = _times;
             for (int done = 0; done < touches; done += (int)TouchesPerReport)
             {
                 int now = (int)Math.Min(TouchesPerReport, touches - done);
-                wrong += Touch(Words, _order.AsSpan(done, now), Options.Seed, _touches);
+                wrong += Touch(Words, _order.AsSpan(done, now), Options.Seed, _touches, times.IsEmpty ? [] : times.Slice(2 * done, 2 * now));
                 Progress.Add(now);
             }
 
             CountMismatches(wrong);
         });
         Accesses = touches;
+        if (Options.TouchesFile is { } file)
+        {
+            File.WriteAllBytes(file, MemoryMarshal.AsBytes<long>(_times));
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long Touch(ulong* words, ReadOnlySpan<int> pages, ulong seed, LatencyHistogram latencies)
+    private static long Touch(ulong* words, ReadOnlySpan<int> pages, ulong seed, LatencyHistogram latencies, Span<long> times)
     {
         long wrong = 0;
+        int at = 0;
         foreach (int page in pages)
         {
             long probe = ProbeOf(page);
@@ -77,6 +86,12 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
             ulong value = Volatile.Read(ref words[probe]);
             long end = Stopwatch.GetTimestamp();
             latencies.Record((end - start) * 1_000_000_000 / Stopwatch.Frequency);
+            if (at < times.Length)
+            {
+                times[at++] = start;
+                times[at++] = end;
+            }
+
             if (value != FillData.WordAt(seed, probe))
             {
                 wrong++;

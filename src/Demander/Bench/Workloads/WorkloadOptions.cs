@@ -38,6 +38,9 @@ internal sealed record WorkloadOptions
     /// <summary>Fault: keeps the touching thread on one core.</summary>
     public bool Pin { get; init; }
 
+    /// <summary>Fault: a file for the start and end of every touch; null: none.</summary>
+    public string? TouchesFile { get; init; }
+
     public long Pages => Bytes / PageSize.Bytes;
 
     /// <summary>As many as sensible, unless given.</summary>

@@ -73,12 +73,13 @@ internal sealed class BenchOptions
 
     private readonly Option<bool> _baseline = new("--baseline") { Description = "Do the same in local memory first and report the overhead" };
     private readonly Option<bool> _floor = new("--floor") { Description = "Run heca-floor, the bare program for the same work, afterwards" };
+    private readonly Option<bool> _breakdown = new("--breakdown") { Description = "Show where a fault's time goes, stage by stage" };
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
     private readonly SponsorEndpointOption _sponsor = new();
 
     private bool IsWalk => _kind is WorkloadKind.RandomWalk or WorkloadKind.Zipf;
 
-    private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _metrics, .. _sponsor.Options];
+    private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _breakdown, _metrics, .. _sponsor.Options];
 
     public BenchOptions(WorkloadKind kind, Command command)
     {
@@ -107,6 +108,7 @@ internal sealed class BenchOptions
             fault ? _pin : null,
             _baseline,
             kind is WorkloadKind.Fault or WorkloadKind.Scan ? _floor : null,
+            fault ? _breakdown : null,
             _metrics,
         ];
         foreach (Option? option in options)
@@ -147,6 +149,7 @@ internal sealed class BenchOptions
             Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),
+            Breakdown = parsed.GetResult(_breakdown) is not null && parsed.GetValue(_breakdown),
             Metrics = metrics,
         };
     }

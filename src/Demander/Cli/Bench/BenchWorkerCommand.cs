@@ -18,10 +18,11 @@ internal static class BenchWorkerCommand
         var passes = new Option<int>("--passes") { DefaultValueFactory = _ => 1 };
         var theta = new Option<double>("--theta") { DefaultValueFactory = _ => WorkloadOptions.ThetaDefault };
         var pin = new Option<bool>("--pin");
+        var touches = new Option<string?>("--touches");
         var local = new Option<bool>("--in-local-memory");
         var command = new Command(WorkerProcess.Subcommand, "The side of a benchmark that touches the memory")
         {
-            kind, size, threads, seed, accesses, writes, passes, theta, pin, local,
+            kind, size, threads, seed, accesses, writes, passes, theta, pin, touches, local,
         };
         command.Hidden = true;
         command.SetAction(parsed =>
@@ -43,6 +44,7 @@ internal static class BenchWorkerCommand
                 Passes = parsed.GetValue(passes),
                 Theta = parsed.GetValue(theta),
                 Pin = parsed.GetValue(pin),
+                TouchesFile = parsed.GetValue(touches),
             };
             using var worker = new BenchWorker(Console.Out, Console.In);
             return worker.Run(
