@@ -33,6 +33,8 @@ internal sealed record BenchResult
     /// <summary>Random-walk, zipf and fault: words touched. Scan: pages. Quicksort: integers looked at while dividing and inserting.</summary>
     public required long Accesses { get; init; }
     public required double AccessesPerS { get; init; }
+
+    /// <summary>Under swap what the kernel counts for the whole host; it does not count what was dropped clean or read ahead in vain.</summary>
     public required long PagesIn { get; init; }
     public required long PagesOut { get; init; }
     public required long PagesPrefetched { get; init; }
@@ -42,8 +44,17 @@ internal sealed record BenchResult
 
     /// <summary>Scan: pages gone over, resident or not. Else: pages fetched.</summary>
     public required double PagesPerS { get; init; }
+
+    /// <summary>Of systems other than heca the kernel's major faults.</summary>
     public required long Faults { get; init; }
+
+    /// <summary>Of the data. Systems other than heca are asked only before and after the measured part.</summary>
     public required long ResidentPeakBytes { get; init; }
+
+    /// <summary>
+    /// After the measured part, on the swap device: of zram and zswap the host's memory that the pages take compressed. Null without swap.
+    /// </summary>
+    public long? DeviceBytes { get; init; }
 
     /// <summary>In the pager: from reading the fault to the page being installed. Null without faults.</summary>
     public LatencySummary? FaultUs { get; init; }

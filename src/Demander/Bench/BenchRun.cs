@@ -1,8 +1,10 @@
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Host;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
+using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Bench;
@@ -28,6 +30,7 @@ internal sealed class BenchRun
     private TimeSpan _pagerCpu;
     private TimeSpan _sponsorCpu;
     private double _hostCpu;
+    private long? _deviceBytes;
 
     private BenchRun(BenchSettings settings, ProgressDisplay display, CancellationToken cancellation)
     {
@@ -59,7 +62,7 @@ internal sealed class BenchRun
         {
             MemorySystem.Heca => RunPaged(loggers),
             MemorySystem.Local => RunLocal(),
-            _ => throw new CommandException($"--system: {_settings.System.Name()} cannot be run yet", ExitStatus.HostCannot),
+            _ => RunSwapped(),
         };
         _display.Clear();
         FloorProcess.Floor? floor = _settings.Floor ? FloorProcess.Run(Workload, _cancellation) : null;
@@ -108,6 +111,44 @@ internal sealed class BenchRun
             null,
             new WorkerProcess.Hooks { Progress = ProgressOf(Workload.Kind.Name()), Measure = StartMeasuringHost, Measured = StopMeasuringHost },
             _cancellation);
+
+    private WorkerLine RunSwapped()
+    {
+        using SwapSystem swap = SwapSystem.Start(_settings);
+        try
+        {
+            return WorkerProcess.Run(
+                Workload,
+                null,
+                new WorkerProcess.Hooks
+                {
+                    Progress = ProgressOf(Workload.Kind.Name()),
+                    Confine = swap.Confine,
+                    Measure = StartMeasuringSwap,
+                    Measured = () => StopMeasuringSwap(swap),
+                },
+                _cancellation);
+        }
+        catch (CommandException) when (swap.OomKills > 0)
+        {
+            throw new OomKilledException(
+                $"OOM-killed: the kernel ended the worker of {Workload.Kind.Name()} on {_settings.System.Name()} in its cgroup of "
+                + $"{new ByteSize(swap.LimitBytes)}, with swap free");
+        }
+    }
+
+    private void StartMeasuringSwap()
+    {
+        _before = SwapSystem.Counters();
+        StartMeasuringHost();
+    }
+
+    private void StopMeasuringSwap(SwapSystem swap)
+    {
+        StopMeasuringHost();
+        _after = SwapSystem.Counters();
+        _deviceBytes = swap.UsedBytes;
+    }
 
     private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
@@ -173,8 +214,8 @@ internal sealed class BenchRun
             PrefetchWasted = _after.PrefetchWasted - _before.PrefetchWasted,
             PagesDropped = _after.PagesDropped - _before.PagesDropped,
             PagesPerS = pagesPerS,
-            Faults = _after.Faults - _before.Faults,
-            ResidentPeakBytes = Math.Max(_before.ResidentPeakBytes, Math.Max(_after.ResidentPeakBytes, _end.ResidentPeakBytes)),
+            Faults = heca ? _after.Faults - _before.Faults : worker.MajorFaults ?? 0,
+            ResidentPeakBytes = worker.ResidentBytes ?? Math.Max(_before.ResidentPeakBytes, Math.Max(_after.ResidentPeakBytes, _end.ResidentPeakBytes)),
             FaultUs = LatencySummary.Of(_latencies),
             TouchUs = worker.TouchUs,
             TouchPercentiles = worker.TouchPercentiles,
@@ -182,6 +223,7 @@ internal sealed class BenchRun
             FloorPagesPerS = floor?.PagesPerS,
             FloorRatio = Rounded(ratio, 3),
             Breakdown = _breakdown,
+            DeviceBytes = _deviceBytes,
             Verified = worker.Verified == true,
             WorkerRssPeakBytes = worker.RssPeakBytes ?? 0,
             CpuS = new CpuSeconds(

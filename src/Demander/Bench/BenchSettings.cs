@@ -1,3 +1,4 @@
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -15,6 +16,9 @@ internal sealed record BenchSettings
     public required LocalBudget Local { get; init; }
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
+
+    /// <summary>Where the swap file is made, of systems that have one.</summary>
+    public string SwapDirectory { get; init; } = SwapFile.DefaultDirectory;
 
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }

@@ -22,12 +22,12 @@ internal static class BenchTable
         ("accesses", r => Count(r.Accesses)),
         ("accesses/s", r => Count((long)r.AccessesPerS)),
         ("pages/s", r => Count((long)r.PagesPerS)),
-        ("pages in", r => Count(r.PagesIn)),
-        ("pages out", r => Count(r.PagesOut)),
-        ("pages dropped clean", r => Count(r.PagesDropped)),
-        ("prefetched", r => Count(r.PagesPrefetched)),
-        ("prefetched and used", r => Count(r.PrefetchUsed)),
-        ("prefetched in vain", r => Count(r.PrefetchWasted)),
+        ("pages in", r => IsLocal(r) ? null : Count(r.PagesIn)),
+        ("pages out", r => IsLocal(r) ? null : Count(r.PagesOut)),
+        ("pages dropped clean", r => IsHeca(r) ? Count(r.PagesDropped) : null),
+        ("prefetched", r => IsLocal(r) ? null : Count(r.PagesPrefetched)),
+        ("prefetched and used", r => IsLocal(r) ? null : Count(r.PrefetchUsed)),
+        ("prefetched in vain", r => IsHeca(r) ? Count(r.PrefetchWasted) : null),
         ("faults", r => Count(r.Faults)),
         ("fault p50 / p99 / max", r => Latencies(r.FaultUs)),
         ("touch p50 / p99 / max", r => Latencies(r.TouchUs)),
@@ -35,9 +35,11 @@ internal static class BenchTable
         ("floor pages/s", r => r.FloorPagesPerS is { } p ? Count((long)p) : null),
         ("by the floor", r => r.FloorRatio is { } f ? string.Create(CultureInfo.InvariantCulture, $"{f:0.00}") : null),
         ("resident peak", r => Size(r.ResidentPeakBytes)),
+        ("on the swap device", r => r.DeviceBytes is { } d ? Size(d) : null),
         ("worker RSS peak", r => Size(r.WorkerRssPeakBytes)),
         ("CPU worker / pager / sponsor", r => string.Create(CultureInfo.InvariantCulture,
             $"{r.CpuS.Worker:0.00} / {r.CpuS.Pager:0.00} / {(r.CpuS.Sponsor is { } s ? s.ToString("0.00", CultureInfo.InvariantCulture) : "-")} s")),
+        ("CPU of the whole host", r => r.CpuS.Host is { } h ? string.Create(CultureInfo.InvariantCulture, $"{h:0.00} s") : null),
         ("verified", r => r.Verified ? "yes" : "NO"),
     ];
 
@@ -92,6 +94,10 @@ internal static class BenchTable
 
     public static void WriteJson(TextWriter output, BenchResult result) =>
         output.WriteLine(JsonSerializer.Serialize(result, BenchJson.Report));
+
+    private static bool IsHeca(BenchResult result) => result.System == MemorySystem.Heca.Name();
+
+    private static bool IsLocal(BenchResult result) => result.System == MemorySystem.Local.Name();
 
     private static string? OrNone(string text) => text.Length == 0 ? null : text;
 

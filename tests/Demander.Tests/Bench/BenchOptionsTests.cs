@@ -38,6 +38,8 @@ public sealed class BenchOptionsTests
     [InlineData("scan", "--system disk-swap --prefetch trend", "--prefetch", "--system disk-swap")]
     [InlineData("scan", "--system local --metrics 9400", "--metrics", "--system local")]
     [InlineData("scan", "--system local --local 1:4", "--local", "--system local")]
+    [InlineData("scan", "--system zram-lz4 --swap-dir /var/tmp", "--swap-dir", "--system zram-lz4")]
+    [InlineData("scan", "--embedded --swap-dir /var/tmp", "--swap-dir", "--system heca")]
     public void Bad_usage_names_option_and_value(string benchmark, string arguments, string option, string value)
     {
         CommandException error = Assert.Throws<CommandException>(() => Read(benchmark, arguments));
@@ -108,6 +110,13 @@ public sealed class BenchOptionsTests
         WorkloadOptions walk = Read("zipf", "--system local --threads 1 --writes 0 --theta 0.8").Workload;
         Assert.Equal((1, 0, 0.8), (walk.Threads, walk.WritePercent, walk.Theta));
         Assert.Equal(0.99, Read("zipf", "--system local").Workload.Theta);
+    }
+
+    [Fact]
+    public void The_swap_file_lies_on_disk_unless_told_otherwise()
+    {
+        Assert.Equal("/var/tmp", Read("scan", "--system zswap").SwapDirectory);
+        Assert.Equal("/mnt", Read("scan", "--system disk-swap --swap-dir /mnt").SwapDirectory);
     }
 
     private static BenchSettings Read(string benchmark, string arguments)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
@@ -37,6 +38,27 @@ public sealed class WorkerProcessTests
     }
 
     [Fact]
+    public void A_worker_is_confined_before_it_has_any_data()
+    {
+        long atConfine = 0, atMeasure = 0;
+        int worker = 0;
+        WorkerProcess.Run(
+            Options("scan") with { Bytes = 64 << 20 },
+            null,
+            new WorkerProcess.Hooks
+            {
+                Confine = process => atConfine = AnonymousKibibytes(worker = process),
+                Measure = () => atMeasure = AnonymousKibibytes(worker),
+            },
+            CancellationToken.None);
+        Assert.InRange(atConfine, 1, 32 << 10);
+        Assert.InRange(atMeasure - atConfine, 64 << 10, 80 << 10);
+
+        static long AnonymousKibibytes(int process) =>
+            long.Parse(new HostFiles().ReadValue($"/proc/{process}/status", "RssAnon:")!.Split(' ')[0], CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public void Without_its_pager_a_worker_says_so()
     {
         CommandException error = Assert.Throws<CommandException>(() => WorkerProcess.Run(
@@ -72,12 +94,13 @@ public sealed class WorkerProcessTests
     public void A_worker_does_not_outlive_its_parent()
     {
         var start = new ProcessStartInfo(
-            WorkerProcess.OwnProgram(), WorkerProcess.Arguments(Options("random-walk") with { Accesses = long.MaxValue / 1024 }, local: true))
+            WorkerProcess.OwnProgram(), WorkerProcess.Arguments(Options("random-walk") with { Accesses = long.MaxValue / 1024 }, WorkerMemory.Local))
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         };
         using Process worker = Process.Start(start)!;
+        worker.StandardInput.WriteLine(WorkerLine.Go);
         while (worker.StandardOutput.ReadLine() is { } line && !line.Contains("measure", StringComparison.Ordinal))
         {
         }

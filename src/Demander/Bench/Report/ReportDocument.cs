@@ -19,8 +19,5 @@ internal sealed record ReportSection(string Heading)
 /// <param name="Caption">What the figures are, with their unit.</param>
 /// <param name="Columns">One more than names of figures: the first is that of the names.</param>
 /// <param name="Rows">Each as long as <paramref name="Columns"/>.</param>
-internal sealed record ReportTable(string Caption, IReadOnlyList<string> Columns, IReadOnlyList<IReadOnlyList<string>> Rows)
-{
-    /// <summary>False: text, which is set from the left.</summary>
-    public bool AreFigures { get; init; } = true;
-}
+/// <param name="AreFigures">False: text, which is set from the left.</param>
+internal sealed record ReportTable(string Caption, IReadOnlyList<string> Columns, IReadOnlyList<IReadOnlyList<string>> Rows, bool AreFigures = true);

@@ -100,7 +100,7 @@ internal static class SuiteReport
                 ["heca", results.Build],
                 ["date", Date(results.Started)],
                 ["command", $"`{results.Command}`"],
-            ]) { AreFigures = false },
+            ], AreFigures: false),
         ],
     };
 
@@ -144,7 +144,7 @@ internal static class SuiteReport
                [
                    run.Cell, run.Round.ToString(CultureInfo.InvariantCulture), SuiteNames.Of(run.Outcome), run.Message ?? "", $"`{run.Command}`",
                ],
-        ]) { AreFigures = false };
+        ], AreFigures: false);
 
     private static ReportSection WithoutEmptyTables(ReportSection section) => section with { Tables = [.. section.Tables.Where(t => t.Rows.Count > 0)] };
 

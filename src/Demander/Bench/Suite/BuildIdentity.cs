@@ -32,9 +32,11 @@ internal static class BuildIdentity
         {
             using Process git = Process.Start(new ProcessStartInfo("git", ["-C", AppContext.BaseDirectory, .. arguments])
             {
+                RedirectStandardInput = true,
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             })!;
+            git.StandardInput.Close();
             git.ErrorDataReceived += static (_, _) => { };
             git.BeginErrorReadLine();
             string text = git.StandardOutput.ReadToEnd().Trim();

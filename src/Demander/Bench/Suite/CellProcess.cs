@@ -26,7 +26,14 @@ internal static class CellProcess
         string? complaint = null;
         bool timedOut = false;
         long start = Stopwatch.GetTimestamp();
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        // Standard input too: a child that has none of the terminal does not make the runtime set that up anew, in the midst of progress.
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        process.StandardInput.Close();
         process.ErrorDataReceived += (_, line) =>
         {
             if (ParseProgress(line.Data) is { } at)

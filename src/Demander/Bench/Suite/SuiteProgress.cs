@@ -7,7 +7,8 @@ namespace Hecatonchire.Bench.Suite;
 internal sealed class SuiteProgress(ProgressDisplay display)
 {
     private readonly long _start = Stopwatch.GetTimestamp();
-    private string _at = "";
+    private string _number = "";
+    private string _what = "";
     private double _leftSeconds;
     private long _since;
 
@@ -17,19 +18,20 @@ internal sealed class SuiteProgress(ProgressDisplay display)
     /// <param name="leftSeconds">Of this run and all that follow.</param>
     public void Begin(int number, int count, int round, SuiteCell cell, double leftSeconds)
     {
-        _at = string.Create(CultureInfo.InvariantCulture, $"[{number}/{count}] round {round}: {cell.Row.Title}, {cell.System}");
+        _number = string.Create(CultureInfo.InvariantCulture, $"[{number}/{count}]");
+        _what = string.Create(CultureInfo.InvariantCulture, $"round {round}: {cell.Row.Title}, {cell.System}");
         (_leftSeconds, _since) = (leftSeconds, Stopwatch.GetTimestamp());
-        display.ShowLine(_at, _at + Times());
+        Show("");
     }
 
+    /// <summary>A run that only tells how much there is to do.</summary>
     public void Trial(SuiteRow row, string system)
     {
-        _at = $"how fast is {system} at: {row.Title}";
-        display.ShowLine(_at, _at);
+        (_number, _what) = ("", $"how fast is {system} at: {row.Title}");
+        Show("");
     }
 
-    public void Phase(string phase, int percent) =>
-        display.ShowLine(_at, string.Create(CultureInfo.InvariantCulture, $"{_at}: {phase} {percent} %{(_leftSeconds > 0 ? Times() : "")}"));
+    public void Phase(string phase, int percent) => Show(string.Create(CultureInfo.InvariantCulture, $": {phase} {percent} %"));
 
     /// <summary>What did not end well is worth a line that stays.</summary>
     public void Failed(SuiteRun run) => display.Note($"{run.Cell}, round {run.Round}: {SuiteNames.Of(run.Outcome)}{(run.Message is null ? "" : $": {run.Message}")}");
@@ -40,9 +42,11 @@ internal sealed class SuiteProgress(ProgressDisplay display)
     internal static string Time(double seconds) =>
         TimeSpan.FromSeconds(Math.Round(seconds)).ToString(seconds >= 3600 ? @"h\:mm\:ss" : @"m\:ss", CultureInfo.InvariantCulture);
 
-    private string Times()
+    /// <summary>What a narrow terminal cuts off comes last.</summary>
+    private void Show(string phase)
     {
         double left = Math.Max(0, _leftSeconds - Stopwatch.GetElapsedTime(_since).TotalSeconds);
-        return $"; {Time(Stopwatch.GetElapsedTime(_start).TotalSeconds)}, about {Time(left)} left";
+        string times = _number.Length == 0 ? "" : $"{_number} {Time(Stopwatch.GetElapsedTime(_start).TotalSeconds)}, about {Time(left)} left, ";
+        display.ShowLine(_number + _what, $"{times}{_what}{phase}");
     }
 }

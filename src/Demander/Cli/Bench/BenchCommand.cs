@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Bench;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Host;
 using Hecatonchire.Pager;
@@ -13,16 +14,30 @@ internal static class BenchCommand
 {
     private static readonly (WorkloadKind Kind, string Description)[] Benchmarks =
     [
-        (WorkloadKind.Fault, "Single pages in random order, each fetched from the sponsor: the latency of a hard fault"),
+        (WorkloadKind.Fault, "Single pages in random order, each of them out: the latency of a hard fault"),
         (WorkloadKind.Scan, "One word of each page in order: how fast pages stream in"),
         (WorkloadKind.RandomWalk, "Random words read and written by several threads"),
-        (WorkloadKind.Zipf, "The same, with some pages far more often than others, as caches and key-value stores see it"),
+        (WorkloadKind.Zipf, "Random words read and written by several threads, some pages far more often than others, as in a cache"),
         (WorkloadKind.Quicksort, "Parallel quicksort of 32-bit integers"),
     ];
 
+    private const string Details =
+        "Systems (--system):\n"
+        + "  heca                    the pager; it takes --embedded or --sponsor\n"
+        + "  local                   ordinary memory without a limit\n"
+        + "  disk-swap               the kernel's swap on a file in --swap-dir\n"
+        + "  zram-lzo-rle, zram-lz4  the kernel's swap on compressed memory\n"
+        + "  zswap                   the kernel's compressed cache before swap on a file\n\n"
+        + "Swap takes root. Its worker runs in a memory cgroup that allows --local of the data and what the process itself needs; cgroup,\n"
+        + "swap area and settings are gone at the end, also of an interrupted run. That the kernel kills the worker for want of\n"
+        + "memory is a result: `OOM-killed`, status 1.\n\n"
+        + "Examples:\n"
+        + "  heca bench random-walk --embedded --size 1GiB --local 1:4\n"
+        + "  heca bench random-walk --system zram-lz4 --size 1GiB --local 1:4   the same work, swapped\n";
+
     public static Command Create()
     {
-        var command = new Command("bench", "Measure sponsored memory; every run verifies its data");
+        var command = new DetailedCommand("bench", "Measure sponsored memory, and what people use without it; every run verifies its data", Details);
         foreach ((WorkloadKind kind, string description) in Benchmarks)
         {
             command.Add(CreateBenchmark(kind, description));
@@ -94,6 +109,7 @@ internal static class BenchCommand
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
+        SwapJournal.CleanUp();
         using ILoggerFactory loggers = ConsoleLogging.Create(LogLevel.Warning);
         List<BenchResult> results = [];
         foreach (BenchSettings run in runs)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Bench;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -28,6 +29,13 @@ internal sealed class BenchOptions
         HelpName = "SIZE|N:M",
         Description = "How much of it may be here: a size or a share",
         DefaultValueFactory = _ => "1:4",
+    };
+
+    private readonly Option<string> _swapDirectory = new("--swap-dir")
+    {
+        HelpName = "DIR",
+        Description = "Where disk-swap and zswap make their swap file: on a disk, not in memory",
+        DefaultValueFactory = _ => SwapFile.DefaultDirectory,
     };
 
     private readonly Option<int> _threads;
@@ -100,7 +108,7 @@ internal sealed class BenchOptions
         _accesses.Description = fault ? "Pages to touch [default: all, at most 100000]" : "Accesses of all threads [default: 2 per page]";
         Option?[] options =
         [
-            _system, _size, _local, _threads, _seed, _prefetch, _transport,
+            _system, _swapDirectory, _size, _local, _threads, _seed, _prefetch, _transport,
             fault || walk ? _accesses : null,
             walk ? _writes : null,
             kind == WorkloadKind.Zipf ? _theta : null,
@@ -143,6 +151,7 @@ internal sealed class BenchOptions
         return new BenchSettings
         {
             System = system,
+            SwapDirectory = parsed.GetValue(_swapDirectory)!,
             Workload = workload,
             Local = local,
             Prefetch = prefetch,
@@ -160,8 +169,9 @@ internal sealed class BenchOptions
         Check(MemorySystemNames.TryParse(text, out MemorySystem system), $"--system: '{text}' is not one of {MemorySystemNames.All}");
         IEnumerable<Option> meaningless = system switch
         {
-            MemorySystem.Heca => [],
-            MemorySystem.Local => [.. OfHecaOnly, _local],
+            MemorySystem.Heca => [_swapDirectory],
+            MemorySystem.Local => [.. OfHecaOnly, _local, _swapDirectory],
+            MemorySystem.ZramLzoRle or MemorySystem.ZramLz4 => [.. OfHecaOnly, _swapDirectory],
             _ => OfHecaOnly,
         };
         foreach (Option option in meaningless)
