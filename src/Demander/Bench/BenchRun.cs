@@ -1,3 +1,4 @@
+using System.Numerics;
 using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
@@ -12,15 +13,17 @@ namespace Hecatonchire.Bench;
 /// <summary>One benchmark from start to end: baseline, sponsor, pager, worker, floor.</summary>
 internal sealed class BenchRun
 {
-    private readonly BenchSettings _settings;
-    private readonly ProgressDisplay _display;
-    private readonly CancellationToken _cancellation;
-    /// <summary>Sponsors lend slabs of at least this: what is offered beyond the program's size is room for rounding up.</summary>
-    private const long Granularity = 64L << 20;
+    /// <summary>Sponsors lend slabs of these sizes and the powers of two in between: what is offered must be made of such.</summary>
+    private const long SlabBytesMin = 64L << 20;
+
+    private const long SlabBytesMax = 1L << 30;
 
     /// <summary>For the touches before the measured ones.</summary>
     private const int TraceSpare = 1024;
 
+    private readonly BenchSettings _settings;
+    private readonly ProgressDisplay _display;
+    private readonly CancellationToken _cancellation;
     private readonly LatencyHistogram _latencies = new();
     private FaultTrace? _trace;
     private FaultStage[]? _breakdown;
@@ -77,6 +80,7 @@ internal sealed class BenchRun
         {
             Local = _settings.Local,
             Prefetch = _settings.Prefetch,
+            DirtyTracking = _settings.DirtyTracking,
             Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
@@ -234,7 +238,11 @@ internal sealed class BenchRun
         };
     }
 
-    private static long SponsorBytes(long program) => ((program + Granularity - 1) / Granularity * Granularity) + Granularity;
+    internal static long SponsorBytes(long program)
+    {
+        long slab = Math.Clamp((long)BitOperations.RoundUpToPowerOf2((ulong)program), SlabBytesMin, SlabBytesMax);
+        return (program + slab - 1) / slab * slab;
+    }
 
     private static double PerSecond(long count, double seconds) => seconds > 0 ? Math.Round(count / seconds) : 0;
 

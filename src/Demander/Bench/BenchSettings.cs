@@ -2,6 +2,7 @@ using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Bench;
 
@@ -19,6 +20,9 @@ internal sealed record BenchSettings
 
     /// <summary>Where the swap file is made, of systems that have one.</summary>
     public string SwapDirectory { get; init; } = SwapFile.DefaultDirectory;
+
+    /// <summary>Of <see cref="MemorySystem.Heca"/>.</summary>
+    public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }

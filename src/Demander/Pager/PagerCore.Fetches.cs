@@ -235,7 +235,7 @@ internal sealed unsafe partial class PagerCore
 
         int held = entry.Index;
         int stream = _held.Stream(held);
-        CopyMode mode = ModeFor(kind == FaultKind.Write);
+        CopyMode mode = ModeFor(kind == FaultKind.Write, 1);
         int errno = CopyRun(id, _held.Buffer(held), 1, mode, out int copied);
         if (copied == 0)
         {
@@ -375,7 +375,7 @@ internal sealed unsafe partial class PagerCore
     private void InstallRun(Segment segment, long page, int pages, byte* data, bool isWrite)
     {
         var first = new PageId(segment.Number, page);
-        CopyMode mode = ModeFor(isWrite);
+        CopyMode mode = ModeFor(isWrite, pages);
         bool wakesLater = _wakesTogether && pages == 1;
         int errno = CopyRun(first, data, pages, mode | (wakesLater ? CopyMode.LeaveAsleep : CopyMode.None), out int copied);
         if (wakesLater && copied == 1)

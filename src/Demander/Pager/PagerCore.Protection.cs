@@ -1,6 +1,7 @@
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
 using Hecatonchire.Pages;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Pager;
 
@@ -11,9 +12,6 @@ namespace Hecatonchire.Pager;
 /// </summary>
 internal sealed unsafe partial class PagerCore
 {
-    /// <summary>Pages one write fault unprotects at most, in the course of a stream of writes.</summary>
-    private const int UnprotectPagesMax = 64;
-
     private const ulong ClearCookie = 1UL << 34;
 
     /// <summary>Clears in flight, in order; as many as the ring has commands.</summary>
@@ -21,40 +19,36 @@ internal sealed unsafe partial class PagerCore
     private int _clearHead;
     private int _clearCount;
 
-    /// <summary>Where the last write fault stopped unprotecting, and how far it went.</summary>
-    private PageId _writtenNext;
-    private int _writtenRun;
+    private readonly WriteForecast _forecast = new();
 
     private bool CanClear => _program.CanProtect && _program.FreeCommands > 0 && _clearCount < _clears.Length;
 
     /// <summary>How a page comes into the program: protected unless a write waits for it.</summary>
-    private CopyMode ModeFor(bool isWrite) => isWrite || !_program.CanProtect ? CopyMode.None : CopyMode.WriteProtect;
+    private CopyMode ModeFor(bool isWrite, int pages) =>
+        !isWrite && _program.CanProtect && DirtyTracking == DirtyTracking.Protect && _forecast.Protects(pages) ? CopyMode.WriteProtect : CopyMode.None;
 
-    /// <summary>
-    /// The first write to a protected page. A write where the last one ended is a stream of writes: it unprotects ahead,
-    /// twice as far each time, so that a program that writes as it goes has a fault every 64 pages.
-    /// </summary>
+    /// <summary>The first write to a protected page, and as much of a stream of writes as is foreseen.</summary>
     private void AllowWrites(PageId id)
     {
         Segment segment = _segments[id.Segment];
-        long distance = _writtenNext.IsNone || _writtenNext.Segment != id.Segment ? long.MaxValue : id.Page - _writtenNext.Page;
-        _writtenRun = distance is >= 0 and < 4 ? Math.Min(_writtenRun * 2, UnprotectPagesMax) : 1;
-        int run = 0;
-        while (run < _writtenRun && id.Page + run < segment.OpenPages)
+        int most = _forecast.OnWriteFault(id, out int stream);
+        int step = Math.Sign(most), run = 0;
+        for (; run < Math.Abs(most); run++)
         {
-            ref PageEntry entry = ref segment.Entries[id.Page + run];
-            if (run > 0 && (entry.State != PageState.Resident || !entry.IsProtected))
+            long page = id.Page + (run * step);
+            if (page < 0 || page >= segment.OpenPages || segment.Entries[page].State != PageState.Resident || !segment.Entries[page].IsProtected)
             {
                 break;
             }
 
-            entry.IsProtected = false;
-            run++;
+            segment.Entries[page].IsProtected = false;
         }
 
+        var other = new PageId(id.Segment, id.Page + ((run - 1) * step));
+        (PageId first, PageId last) = step > 0 ? (id, other) : (other, id);
+        _forecast.LetThrough(stream, first, last);
         Counters.WriteFaults++;
-        _writtenNext = new PageId(id.Segment, id.Page + run);
-        NoteProgramError(_program.Unprotect(AddressOf(id), run));
+        NoteProgramError(_program.Unprotect(AddressOf(first), run));
     }
 
     /// <summary>Orders an unchanged page dropped, with the next ones of <see cref="_victims"/> that adjoin it; returns how many.</summary>

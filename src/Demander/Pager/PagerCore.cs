@@ -32,7 +32,8 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private const int ZeroRunPages = 64;
 
-    private static readonly long EvictPagesMax = long.Parse(Environment.GetEnvironmentVariable("X_EVICT") ?? "256");
+    /// <summary>Pages the evictor is given at a time.</summary>
+    private const long EvictPagesMax = 256;
 
     private readonly IProgramMemory _program;
     private readonly IDataConnection _reader;
@@ -82,6 +83,8 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public LatencyHistogram Latencies { get; } = new();
 
     public PagerCounters Counters { get; } = new();
+
+    public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
     /// <summary>Where the stages of hard faults are recorded; null but for a benchmark.</summary>
     public FaultTrace? Trace { get; set; }

@@ -1,4 +1,5 @@
 using Hecatonchire.Prefetch;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Pager;
 
@@ -9,6 +10,8 @@ internal sealed record PagerOptions
     public required LocalBudget Local { get; init; }
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
+
+    public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
     /// <summary>Where the sponsor's control channel listens.</summary>
     public required SponsorEndpoint Sponsor { get; init; }

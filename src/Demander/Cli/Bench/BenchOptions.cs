@@ -5,6 +5,7 @@ using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Cli.Bench;
 
@@ -81,13 +82,20 @@ internal sealed class BenchOptions
 
     private readonly Option<bool> _baseline = new("--baseline") { Description = "Do the same in local memory first and report the overhead" };
     private readonly Option<bool> _floor = new("--floor") { Description = "Run heca-floor, the bare program for the same work, afterwards" };
+    private readonly Option<DirtyTracking> _dirty = new("--dirty-tracking")
+    {
+        HelpName = "protect|hash|none",
+        Description = "How unchanged pages are known: by write-protection, by hash, or not at all",
+        DefaultValueFactory = _ => DirtyTracking.Protect,
+    };
+
     private readonly Option<bool> _breakdown = new("--breakdown") { Description = "Show where a fault's time goes, stage by stage" };
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
     private readonly SponsorEndpointOption _sponsor = new();
 
     private bool IsWalk => _kind is WorkloadKind.RandomWalk or WorkloadKind.Zipf;
 
-    private IEnumerable<Option> OfHecaOnly => [_prefetch, _transport, _floor, _breakdown, _metrics, .. _sponsor.Options];
+    private IEnumerable<Option> OfHecaOnly => [_prefetch, _dirty, _transport, _floor, _breakdown, _metrics, .. _sponsor.Options];
 
     public BenchOptions(WorkloadKind kind, Command command)
     {
@@ -108,7 +116,7 @@ internal sealed class BenchOptions
         _accesses.Description = fault ? "Pages to touch [default: all, at most 100000]" : "Accesses of all threads [default: 2 per page]";
         Option?[] options =
         [
-            _system, _swapDirectory, _size, _local, _threads, _seed, _prefetch, _transport,
+            _system, _swapDirectory, _size, _local, _threads, _seed, _prefetch, _dirty, _transport,
             fault || walk ? _accesses : null,
             walk ? _writes : null,
             kind == WorkloadKind.Zipf ? _theta : null,
@@ -155,6 +163,7 @@ internal sealed class BenchOptions
             Workload = workload,
             Local = local,
             Prefetch = prefetch,
+            DirtyTracking = parsed.GetValue(_dirty),
             Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),
