@@ -40,7 +40,6 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private readonly IDataConnection _writer;
     private readonly IPrefetchPolicy _prefetch;
     private readonly LocalBudget _local;
-    private readonly PageHash _hash;
     private readonly SegmentTable _segments = new();
     private readonly SlotMap _slots = new();
     private readonly FifoQueue _queue;
@@ -70,9 +69,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private bool _evictorAwaited;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, PageHash hash)
+        LocalBudget local, int stagingPages)
     {
-        (_program, _reader, _writer, _prefetch, _local, _hash) = (program, reader, writer, prefetch, local, hash);
+        (_program, _reader, _writer, _prefetch, _local) = (program, reader, writer, prefetch, local);
         _staging = new StagingBlocks(stagingPages);
         _recycles = new BlockStack(_staging.Count);
         _queue = new FifoQueue(_segments);

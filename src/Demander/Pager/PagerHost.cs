@@ -154,6 +154,7 @@ internal sealed class PagerHost : IPagerHost
             Faults = counters.Faults,
             HardFaults = counters.HardFaults,
             ZeroFills = counters.ZeroFills,
+            WriteFaults = counters.WriteFaults,
             PagesIn = counters.PagesIn,
             PagesOut = counters.PagesOut,
             PagesDropped = counters.PagesDropped,

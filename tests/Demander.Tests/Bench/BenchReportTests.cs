@@ -45,7 +45,7 @@ public sealed class BenchReportTests
         BenchTable.WriteJson(output, Result);
         Assert.Equal(
             """
-            {"benchmark":"fault","system":"heca","transport":"tcp","size_bytes":1073741824,"local_bytes":268435456,"threads":1,"seed":7,"prefetch":"none","elapsed_s":1.5,"baseline_s":null,"overhead_pct":null,"accesses":100,"accesses_per_s":67,"pages_in":3,"pages_out":4,"pages_prefetched":5,"prefetch_used":6,"prefetch_wasted":7,"pages_dropped":8,"pages_per_s":9,"faults":10,"resident_peak_bytes":11,"device_bytes":null,"fault_us":{"p50":1,"p90":2,"p99":3,"p999":4,"max":5},"touch_us":null,"touch_percentiles":[{"percent":99.9,"us":12.5}],"floor_us":null,"floor_pages_per_s":null,"floor_ratio":null,"verified":true,"worker_rss_peak_bytes":12,"cpu_s":{"worker":0.1,"pager":0.2,"sponsor":null,"host":0.4}}
+            {"benchmark":"fault","system":"heca","transport":"tcp","size_bytes":1073741824,"local_bytes":268435456,"threads":1,"seed":7,"prefetch":"none","elapsed_s":1.5,"baseline_s":null,"overhead_pct":null,"accesses":100,"accesses_per_s":67,"pages_in":3,"pages_out":4,"pages_prefetched":5,"prefetch_used":6,"prefetch_wasted":7,"pages_dropped":8,"pages_per_s":9,"faults":10,"resident_peak_bytes":11,"device_bytes":null,"fault_us":{"p50":1,"p90":2,"p99":3,"p999":4,"max":5},"touch_us":null,"touch_percentiles":[{"percent":99.9,"us":12.5}],"floor_us":null,"floor_pages_per_s":null,"floor_ratio":null,"breakdown":null,"verified":true,"worker_rss_peak_bytes":12,"cpu_s":{"worker":0.1,"pager":0.2,"sponsor":null,"host":0.4}}
             """,
             output.ToString().TrimEnd());
     }

@@ -59,7 +59,7 @@ internal sealed partial class Simulation : IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, _memory.Hash);
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages);
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
