@@ -136,8 +136,8 @@ static struct heca_completion execute(const struct session *session, const struc
     return completion;
 }
 
-/* The DROPs at the head of the queue, all together where the kernel can (process_madvise on oneself, 6.13): one flush of
- * the other cores' TLBs instead of one per command. Returns how many of them are done that way. */
+/* The DROPs at the head of the queue, all together where the kernel can (process_madvise on oneself, 6.13): one flush
+ * of the other cores' TLBs instead of one per command. Returns how many of them are done that way. */
 static uint32_t drop_together(const struct session *session, uint32_t tail, uint32_t waiting) {
     struct iovec ranges[DROPS_TOGETHER];
     uint64_t bytes = 0;
