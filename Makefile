@@ -1,8 +1,10 @@
-# make         both programs, runnable, under bin/
-# make demo    the main job on this host: a random walk and a quicksort in a quarter of the memory they need
-# make test    every test
-# make check   formatting
-# make clean   what the others made
+# make              both programs, runnable, under bin/
+# make demo         the main job on this host: a random walk and a quicksort in a quarter of the memory they need
+# make test         every test
+# make check        formatting
+# make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
+# make bench-check  has heca become slower? its ratios to the floor against those in tests/bench/ratios.json; two minutes
+# make clean        what the others made
 
 SHELL := /bin/bash
 CONFIGURATION ?= Release
@@ -13,7 +15,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test check clean
+.PHONY: all host demo test check bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -36,6 +38,12 @@ check:
 	@scripts/ensure-host.sh check
 	$(DOTNET) format Hecatonchire.sln --verify-no-changes
 	clang-format --dry-run -Werror $(NATIVE_SOURCES)
+
+bench: all
+	bin/heca bench suite $(BENCH)
+
+bench-check: all
+	bin/heca bench check $(BENCH)
 
 clean:
 	rm -rf bin native/build

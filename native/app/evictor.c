@@ -18,8 +18,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Ranges of one process_madvise. */
+#define DROPS_TOGETHER 64
 
 /* As for UFFDIO_MOVE: EAGAIN is over within microseconds. */
 #define PROTECT_RETRIES_MAX 10000
@@ -86,13 +91,26 @@ static void take(const struct session *session, const struct heca_command *comma
     }
 }
 
+/* A range that fails is gone through page by page: the pager must know which are still there. */
 static void give_back(uint64_t address, const struct heca_command *command, bool known, struct heca_completion *out) {
     if (!known) {
         out->status = -EINVAL;
-    } else if (madvise((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES, MADV_DONTNEED) != 0) {
-        out->status = -errno;
-    } else {
+        return;
+    }
+
+    if (madvise((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES, MADV_DONTNEED) == 0) {
         out->pages = command->pages;
+        return;
+    }
+
+    while (out->pages < command->pages) {
+        void *page = (void *)(uintptr_t)(address + out->pages * HECA_PAGE_BYTES);
+        if (madvise(page, HECA_PAGE_BYTES, MADV_DONTNEED) != 0) {
+            out->status = -errno;
+            return;
+        }
+
+        out->pages++;
     }
 }
 
@@ -118,19 +136,57 @@ static struct heca_completion execute(const struct session *session, const struc
     return completion;
 }
 
-/* Executes one command if there is one. */
+/* The DROPs at the head of the queue, all together where the kernel can (process_madvise on oneself, 6.13): one flush
+ * of the other cores' TLBs instead of one per command. Returns how many of them are done that way. */
+static uint32_t drop_together(const struct session *session, uint32_t tail, uint32_t waiting) {
+    struct iovec ranges[DROPS_TOGETHER];
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    const struct heca_ring *ring = session->ring;
+    while (session->self >= 0 && count < waiting && count < DROPS_TOGETHER) {
+        const struct heca_command *command = &ring->commands[(tail + count) % HECA_RING_ENTRIES];
+        uint64_t source = command->source, length = command->pages * HECA_PAGE_BYTES;
+        if (command->op != HECA_COMMAND_DROP || length == 0 || !heca_segments_contain(source, length)) {
+            break;
+        }
+
+        ranges[count++] = (struct iovec){(void *)(uintptr_t)source, length};
+        bytes += length;
+    }
+
+    /* What it could not do, the commands one by one find out why. */
+    return count > 1 && syscall(SYS_process_madvise, session->self, ranges, (size_t)count, MADV_DONTNEED, 0u) ==
+                            (ssize_t)bytes
+               ? count
+               : 0;
+}
+
+/* Executes the next commands; false when there are none. */
 static bool advance(const struct session *session) {
     struct heca_ring *ring = session->ring;
     uint32_t tail = ring->commands_tail;
-    if (tail == __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE)) {
+    uint32_t waiting = __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE) - tail;
+    if (waiting == 0) {
         return false;
     }
 
-    struct heca_command command = ring->commands[tail % HECA_RING_ENTRIES];
     uint32_t head = ring->completions_head;
-    ring->completions[head % HECA_RING_ENTRIES] = execute(session, &command);
-    __atomic_store_n(&ring->commands_tail, tail + 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&ring->completions_head, head + 1, __ATOMIC_SEQ_CST);
+    uint32_t dropped = drop_together(session, tail, waiting);
+    for (uint32_t i = 0; i < dropped; i++) {
+        const struct heca_command *command = &ring->commands[(tail + i) % HECA_RING_ENTRIES];
+        ring->completions[(head + i) % HECA_RING_ENTRIES] =
+            (struct heca_completion){.cookie = command->cookie, .pages = command->pages};
+    }
+
+    uint32_t done = dropped;
+    if (done == 0) {
+        struct heca_command command = ring->commands[tail % HECA_RING_ENTRIES];
+        ring->completions[head % HECA_RING_ENTRIES] = execute(session, &command);
+        done = 1;
+    }
+
+    __atomic_store_n(&ring->commands_tail, tail + done, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring->completions_head, head + done, __ATOMIC_SEQ_CST);
 
     /* The pager sets the word, then looks at the queue; here the queue, then the word. In one order of all four (hence
      * seq_cst) one of the two sees the other. */
@@ -198,6 +254,7 @@ static void stop_program(const struct session *session) {
 static void *run(void *argument) {
     const struct session *session = argument;
     pthread_setname_np(pthread_self(), "heca-evictor");
+    __atomic_store_n(&session->ring->evictor_thread, (uint32_t)gettid(), __ATOMIC_RELAXED);
     for (;;) {
         while (advance(session)) {
         }

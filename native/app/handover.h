@@ -57,7 +57,7 @@ enum heca_message_kind {
 /* What the kernel lets the library do; the pager adapts. */
 #define HECA_CAN_MOVE 1u   /* UFFDIO_MOVE works (tried, not just announced) */
 #define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
-#define HECA_CAN_WP 4u     /* segments are registered for write-protection too: TAKE copies under it */
+#define HECA_CAN_WP 4u     /* segments are registered for write-protection too */
 
 struct heca_message {
     uint32_t magic;
@@ -106,6 +106,7 @@ struct heca_ring {
     _Alignas(64) uint32_t commands_head; /* written by the pager */
     _Alignas(64) uint32_t commands_tail; /* written by the evictor */
     _Alignas(64) uint32_t evictor_sleeping;
+    uint32_t evictor_thread; /* its thread id, once it runs: the pager places it beside itself */
     _Alignas(64) uint32_t completions_head; /* written by the evictor */
     _Alignas(64) uint32_t completions_tail; /* written by the pager */
     _Alignas(64) uint32_t pager_sleeping;

@@ -44,6 +44,7 @@ struct session {
     int commands_event;
     int completions_event;
     struct heca_ring *ring;
+    int self; /* a pidfd of this process, for process_madvise; -1 where that is not to be had */
     struct userfault userfault;
     struct staging staging;
     uint32_t can;           /* HECA_CAN_* */

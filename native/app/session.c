@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ struct session heca_session = {
     .ring_descriptor = -1,
     .commands_event = -1,
     .completions_event = -1,
+    .self = -1,
     .userfault.descriptor = -1,
     .staging.userfault.descriptor = -1,
 };
@@ -40,6 +42,7 @@ static void close_all(struct session *session) {
     heca_close(&session->ring_descriptor);
     heca_close(&session->commands_event);
     heca_close(&session->completions_event);
+    heca_close(&session->self);
     heca_close(&session->userfault.descriptor);
     heca_staging_close(&session->staging);
     if (session->ring != NULL) {
@@ -109,18 +112,16 @@ static int32_t open_memory(struct session *session) {
 
     /* No event features: an address-space event makes every call on the descriptor fail until the pager has read it. */
     status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
-                                     (can_move ? 0 : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
+                                     UFFD_FEATURE_PAGEFAULT_FLAG_WP,
                                  &session->userfault);
     if (status != 0) {
         return status;
     }
 
-    session->can = 0;
-    if (can_move) {
-        session->can |= HECA_CAN_MOVE;
-    } else if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
+    session->can = can_move ? HECA_CAN_MOVE : 0;
+    if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
         session->can |= HECA_CAN_WP;
-    } else {
+    } else if (!can_move) {
         return -EPERM; /* older than 5.7: no way to take a page without losing a write; `heca check` says so */
     }
 
@@ -269,6 +270,7 @@ static int32_t start(struct session *session) {
 
     pthread_once(&once, watch_forks);
     session->process = getpid();
+    session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
     int32_t status = connect_pager(path, &session->socket);
     status = status != 0 ? status : open_memory(session);
     status = status != 0 ? status : make_ring(session);

@@ -177,7 +177,7 @@ internal static unsafe partial class Libc
     public const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     public const int F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_SEAL_SHRINK = 2, O_NONBLOCK = 0x800, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CLOEXEC = 0x80000;
     public const int SIGINT = 2, SIGQUIT = 3, SIGBUS = 7, SIGKILL = 9, SIGTERM = 15;
-    public const int SOL_SOCKET = 1, SCM_RIGHTS = 1, SO_PEERCRED = 17, SO_BUSY_POLL = 46, IPPROTO_TCP = 6, TCP_NODELAY = 1;
+    public const int SOL_SOCKET = 1, SCM_RIGHTS = 1, SO_PEERCRED = 17, SO_BUSY_POLL = 46, SO_INCOMING_CPU = 49, IPPROTO_TCP = 6, TCP_NODELAY = 1;
 }
 
 /// <summary>struct msghdr on 64-bit Linux.</summary>

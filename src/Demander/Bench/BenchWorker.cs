@@ -35,17 +35,27 @@ internal sealed class BenchWorker : IDisposable
         {
             using IBenchMemory memory = allocate(options.Bytes);
             Workload workload = Workload.Create(memory, options, _progress);
+            Ask(new WorkerLine(WorkerLine.Ready));
+
             workload.Fill();
             _progress.End();
+            long? resident = memory.ResidentBytes();
             Ask(new WorkerLine(WorkerLine.Measure));
 
+            long majorFaults = MajorFaults();
             TimeSpan cpu = Environment.CpuUsage.TotalTime;
             long start = Stopwatch.GetTimestamp();
             workload.Measure();
             double elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime - cpu;
+            majorFaults = MajorFaults() - majorFaults;
             _progress.End();
             Ask(new WorkerLine(WorkerLine.Measured));
+
+            if (memory.ResidentBytes() is { } atEnd)
+            {
+                resident = Math.Max(resident ?? 0, atEnd);
+            }
 
             bool verified = workload.Verify();
             _progress.End();
@@ -55,6 +65,9 @@ internal sealed class BenchWorker : IDisposable
                 CpuS = cpu.TotalSeconds,
                 Accesses = workload.Accesses,
                 TouchUs = LatencySummary.Of(workload.Touches),
+                TouchPercentiles = LatencySummary.PercentilesOf(workload.Touches),
+                MajorFaults = majorFaults,
+                ResidentBytes = resident,
                 RssPeakBytes = ResidentPeakBytes(),
                 Verified = verified,
             });
@@ -75,6 +88,16 @@ internal sealed class BenchWorker : IDisposable
         const string name = "VmHWM:";
         string line = File.ReadLines("/proc/self/status").First(l => l.StartsWith(name, StringComparison.Ordinal));
         return long.Parse(line.AsSpan(name.Length).Trim().TrimEnd("kB").Trim(), NumberStyles.None, CultureInfo.InvariantCulture) * 1024;
+    }
+
+    /// <summary>majflt of this process's threads (proc_pid_stat(5)).</summary>
+    private static long MajorFaults()
+    {
+        const int majorFaults = 9;
+        string stat = File.ReadAllText("/proc/self/stat");
+
+        // The name, which may have blanks, is in parentheses before the third field.
+        return long.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[majorFaults], CultureInfo.InvariantCulture);
     }
 
     private void Report()

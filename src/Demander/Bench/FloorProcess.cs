@@ -9,10 +9,13 @@ namespace Hecatonchire.Bench;
 /// <summary>heca-floor, the bare program with the same work that a pager is measured against.</summary>
 internal static class FloorProcess
 {
+    /// <summary>Pages per request, as measured best.</summary>
+    public const int ScanWindow = 64;
+
     private const string ProgramName = "heca-floor";
 
-    /// <summary>Pages per request and windows ahead, as measured best.</summary>
-    private const string ScanWindow = "64", ScanDepth = "2";
+    /// <summary>Windows ahead, as measured best.</summary>
+    private const string ScanDepth = "2";
 
     /// <summary>Of a fault run the latencies, of a scan its pages per second.</summary>
     internal sealed record Floor(LatencySummary? Latencies, double? PagesPerS);
@@ -21,8 +24,7 @@ internal static class FloorProcess
     public static Floor Run(WorkloadOptions options, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        string beside = Path.Combine(AppContext.BaseDirectory, ProgramName);
-        var start = new ProcessStartInfo(File.Exists(beside) ? beside : ProgramName, Arguments(options)) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Program(), Arguments(options)) { RedirectStandardOutput = true };
         try
         {
             using Process process = Process.Start(start)!;
@@ -40,11 +42,16 @@ internal static class FloorProcess
         }
     }
 
-    internal static string[] Arguments(WorkloadOptions options)
+    /// <summary>Beside heca, else whatever PATH has.</summary>
+    internal static string Program() => Path.Combine(AppContext.BaseDirectory, ProgramName) is var beside && File.Exists(beside) ? beside : ProgramName;
+
+    /// <param name="options">Fault or scan.</param>
+    /// <param name="window">Of a scan, pages per request.</param>
+    internal static string[] Arguments(WorkloadOptions options, int window = ScanWindow)
     {
         string size = options.Bytes.ToString(CultureInfo.InvariantCulture);
         return options.Kind == WorkloadKind.Scan
-            ? ["scan", "--size", size, "--window", ScanWindow, "--depth", ScanDepth]
+            ? ["scan", "--size", size, "--window", window.ToString(CultureInfo.InvariantCulture), "--depth", ScanDepth]
             : ["fault", "--size", size, "--count", options.AccessesInEffect.ToString(CultureInfo.InvariantCulture),
                 "--seed", options.Seed.ToString(CultureInfo.InvariantCulture), "--pin", options.Pin ? "yes" : "no"];
     }

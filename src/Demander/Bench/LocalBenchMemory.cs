@@ -1,4 +1,5 @@
 using Hecatonchire.Interop;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Bench;
 
@@ -25,6 +26,30 @@ internal sealed unsafe class LocalBenchMemory : IBenchMemory
 
     public void PageOut(long offset, long length)
     {
+    }
+
+    public bool IsHereUnasked(long offset) => false;
+
+    public long? ResidentBytes()
+    {
+        const int pagesPerCall = 4096;
+        byte* pages = stackalloc byte[pagesPerCall];
+        long resident = 0;
+        for (long offset = 0; offset < Bytes; offset += pagesPerCall * PageSize.Bytes)
+        {
+            long length = Math.Min(pagesPerCall * PageSize.Bytes, Bytes - offset);
+            if (Libc.InCore(_address + offset, (nuint)length, pages) < 0)
+            {
+                throw new IOException($"mincore: {Errno.Describe(Libc.Errno)}");
+            }
+
+            foreach (byte page in new ReadOnlySpan<byte>(pages, (int)(length / PageSize.Bytes)))
+            {
+                resident += (page & 1) * PageSize.Bytes;
+            }
+        }
+
+        return resident;
     }
 
     public void Dispose()

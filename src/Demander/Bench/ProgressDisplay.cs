@@ -50,6 +50,34 @@ internal sealed class ProgressDisplay(TextWriter error, ProgressMode mode)
         _width = line.Length;
     }
 
+    /// <summary>A line of any kind. Where lines stay, only the first of each <paramref name="key"/> is written: a log of hours is read.</summary>
+    public void ShowLine(string key, string line)
+    {
+        if (mode == ProgressMode.Live)
+        {
+            // A line that wraps could not be written over.
+            string cut = line.Length < TerminalWidth() ? line : line[..(TerminalWidth() - 1)];
+            error.Write('\r' + cut.PadRight(_width));
+            _width = cut.Length;
+        }
+        else if (mode == ProgressMode.Plain && key != _label)
+        {
+            error.WriteLine(line);
+        }
+
+        _label = key;
+    }
+
+    /// <summary>A line that stays, above what is under way.</summary>
+    public void Note(string line)
+    {
+        Clear();
+        if (mode != ProgressMode.Quiet)
+        {
+            error.WriteLine(line);
+        }
+    }
+
     /// <summary>Takes a live line away, before anything else is written.</summary>
     public void Clear()
     {
@@ -57,6 +85,19 @@ internal sealed class ProgressDisplay(TextWriter error, ProgressMode mode)
         {
             error.Write('\r' + new string(' ', _width) + '\r');
             _width = 0;
+        }
+    }
+
+    private static int TerminalWidth()
+    {
+        const int usual = 80;
+        try
+        {
+            return Console.WindowWidth > 1 ? Console.WindowWidth : usual;
+        }
+        catch (IOException)
+        {
+            return usual;
         }
     }
 }

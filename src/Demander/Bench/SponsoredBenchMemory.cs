@@ -11,5 +11,9 @@ internal sealed unsafe class SponsoredBenchMemory(long bytes) : IBenchMemory
 
     public void PageOut(long offset, long length) => _memory.Advise(offset, length, SponsoredMemoryAdvice.PageOut);
 
+    public bool IsHereUnasked(long offset) => false;
+
+    public long? ResidentBytes() => null;
+
     public void Dispose() => _memory.Dispose();
 }

@@ -19,6 +19,9 @@ internal static class WorkerProcess
     /// <summary>What a run does at the border of its measured part, and where it says how far it is.</summary>
     internal sealed record Hooks
     {
+        /// <summary>Gets the worker's process id before it touches any data, and limits it; the worker's memory is swapped then.</summary>
+        public Action<int>? Confine { get; init; }
+
         public Action Measure { get; init; } = static () => { };
 
         public Action Measured { get; init; } = static () => { };
@@ -36,7 +39,7 @@ internal static class WorkerProcess
     public static WorkerLine Run(WorkloadOptions options, string? socket, Hooks hooks, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var start = new ProcessStartInfo(OwnProgram(), Arguments(options, local: socket is null))
+        var start = new ProcessStartInfo(OwnProgram(), Arguments(options, socket is not null ? WorkerMemory.Sponsored : hooks.Confine is null ? WorkerMemory.Local : WorkerMemory.Swapped))
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -87,16 +90,22 @@ internal static class WorkerProcess
     }
 
     /// <summary>The command line of a worker, without the program.</summary>
-    internal static string[] Arguments(WorkloadOptions options, bool local)
+    internal static string[] Arguments(WorkloadOptions options, WorkerMemory memory)
     {
         List<string> arguments =
         [
             Subcommand, options.Kind.Name(), "--size", Text(options.Bytes), "--threads", Text(options.Threads),
             "--seed", options.Seed.ToString(CultureInfo.InvariantCulture), "--writes", Text(options.WritePercent), "--passes", Text(options.Passes),
+            "--theta", options.Theta.ToString("R", CultureInfo.InvariantCulture),
         ];
         if (options.Accesses is { } accesses)
         {
             arguments.AddRange(["--accesses", Text(accesses)]);
+        }
+
+        if (options.TouchesFile is { } file)
+        {
+            arguments.AddRange(["--touches", file]);
         }
 
         if (options.Pin)
@@ -104,12 +113,7 @@ internal static class WorkerProcess
             arguments.Add("--pin");
         }
 
-        if (local)
-        {
-            arguments.Add("--in-local-memory");
-        }
-
-        return [.. arguments];
+        return [.. arguments, "--memory", memory.ToString()];
     }
 
     /// <summary>heca itself: beside this assembly, also where a test or the dotnet host is the running program.</summary>
@@ -125,6 +129,10 @@ internal static class WorkerProcess
             last = Parse(text);
             switch (last)
             {
+                case { Phase: WorkerLine.Ready }:
+                    hooks.Confine?.Invoke(process.Id);
+                    Answer(process);
+                    break;
                 case { Phase: WorkerLine.Measure }:
                     hooks.Measure();
                     Answer(process);

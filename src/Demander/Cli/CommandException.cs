@@ -1,7 +1,7 @@
 namespace Hecatonchire.Cli;
 
 /// <summary>A command cannot go on. The message is the one line its user sees: what failed, why, and what to do.</summary>
-internal sealed class CommandException(string message, int exitStatus) : Exception(message)
+internal class CommandException(string message, int exitStatus) : Exception(message)
 {
     /// <summary>See <see cref="ExitStatus"/>.</summary>
     public int Status => exitStatus;

@@ -19,11 +19,14 @@ internal sealed class SponsorEndpointOption
 
     private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the run" };
 
+    public IEnumerable<Option> Options => [_sponsor, _key, _embedded];
+
     public void AddTo(Command command)
     {
-        command.Add(_sponsor);
-        command.Add(_key);
-        command.Add(_embedded);
+        foreach (Option option in Options)
+        {
+            command.Add(option);
+        }
     }
 
     /// <summary>The sponsor named, or null for an embedded one. Throws <see cref="CommandException"/>.</summary>

@@ -15,6 +15,9 @@ internal unsafe struct FetchOperation
     /// <summary>True for the page a thread faulted on; false for a prefetch.</summary>
     public bool IsDemand;
 
+    /// <summary>True when a thread that waits for one of its pages writes.</summary>
+    public bool IsWrite;
+
     /// <summary>True when its first page is the marker of a prefetch window.</summary>
     public bool HasMarker;
 

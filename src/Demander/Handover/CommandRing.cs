@@ -94,6 +94,9 @@ internal sealed unsafe class CommandRing : IDisposable
         return count;
     }
 
+    /// <summary>The evictor's thread id, as the program says; 0 until it runs.</summary>
+    public int EvictorThread => Volatile.Read(ref _header->EvictorThread);
+
     /// <summary>The hash of the staging page that a completed TAKE filled, as the evictor computed it.</summary>
     public ulong StagedHash(int stagingIndex) => ((ulong*)(_memory + RingHeader.StagedHashesOffset))[stagingIndex];
 

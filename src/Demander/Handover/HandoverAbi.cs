@@ -70,6 +70,9 @@ internal struct RingHeader
     [FieldOffset(128)]
     public uint EvictorSleeping;
 
+    [FieldOffset(132)]
+    public int EvictorThread;
+
     [FieldOffset(192)]
     public uint CompletionsHead;
 

@@ -23,6 +23,19 @@ internal enum FaultKind : byte
     WriteProtected,
 }
 
+/// <summary>How <see cref="IProgramMemory.Copy"/> places pages; the values are the kernel's.</summary>
+[Flags]
+internal enum CopyMode : ulong
+{
+    None = 0,
+
+    /// <summary>UFFDIO_COPY_MODE_DONTWAKE: who waits for the pages is woken later, with others.</summary>
+    LeaveAsleep = 1,
+
+    /// <summary>UFFDIO_COPY_MODE_WP: the first write is a fault.</summary>
+    WriteProtect = 2,
+}
+
 /// <summary>The evictor's answer to one command, in the order of the commands.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct EvictorCompletion
@@ -47,10 +60,10 @@ internal unsafe interface IProgramMemory
     int ReadFaults(Span<FaultEvent> faults);
 
     /// <summary>
-    /// UFFDIO_COPY of <paramref name="pages"/> pages and a wake. <paramref name="copied"/> pages were placed;
-    /// EEXIST: the page after those is there already.
+    /// UFFDIO_COPY of <paramref name="pages"/> pages and, unless told not to, a wake. <paramref name="copied"/> pages were
+    /// placed; EEXIST: the page after those is there already.
     /// </summary>
-    int Copy(ulong address, byte* source, int pages, out int copied);
+    int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied);
 
     /// <summary>UFFDIO_ZEROPAGE of one page and a wake. EEXIST: a page is there.</summary>
     int ZeroPage(ulong address);
@@ -61,7 +74,7 @@ internal unsafe interface IProgramMemory
     int Wake(ulong address, int pages);
 
     /// <summary>Lifts a write-protection and wakes.</summary>
-    int Unprotect(ulong address);
+    int Unprotect(ulong address, int pages);
 
     /// <summary>Copies staging pages [index, index + pages) of the program into <paramref name="target"/>.</summary>
     int ReadStaging(int index, int pages, byte* target);
@@ -71,6 +84,9 @@ internal unsafe interface IProgramMemory
 
     /// <summary>How many more commands the evictor can be given.</summary>
     int FreeCommands { get; }
+
+    /// <summary>True when pages can be installed write-protected.</summary>
+    bool CanProtect { get; }
 
     /// <summary>True when TAKE copies before it drops, so that for a moment both copies count.</summary>
     bool TakeCopies { get; }

@@ -24,9 +24,12 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         (_uffd, _process, _stagingAddress, _ring) = (uffd, process, stagingAddress, ring);
         _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
         TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
+        CanProtect = (capabilities & HandoverAbi.CanWriteProtect) != 0;
     }
 
     public bool TakeCopies { get; }
+
+    public bool CanProtect { get; }
 
     public int FreeCommands => _ring.FreeCommands;
 
@@ -57,7 +60,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         return count;
     }
 
-    public int Copy(ulong address, byte* source, int pages, out int copied)
+    public int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied)
     {
         copied = 0;
         for (int attempt = 0; attempt < RetriesMax; attempt++)
@@ -67,6 +70,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
                 Destination = address + ((ulong)copied << PageSize.Shift),
                 Source = (ulong)source + ((ulong)copied << PageSize.Shift),
                 Length = (ulong)(pages - copied) << PageSize.Shift,
+                Mode = (ulong)mode,
             };
             if (Libc.Ioctl(_uffd, UffdAbi.UFFDIO_COPY, &argument) == 0)
             {
@@ -114,11 +118,11 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         return Retry(UffdAbi.UFFDIO_WAKE, &argument);
     }
 
-    public int Unprotect(ulong address)
+    public int Unprotect(ulong address, int pages)
     {
-        var argument = new UffdWriteProtect { Start = address, Length = PageSize.Bytes };
+        var argument = new UffdWriteProtect { Start = address, Length = (ulong)pages << PageSize.Shift };
         int errno = Retry(UffdAbi.UFFDIO_WRITEPROTECT, &argument);
-        return errno == 0 ? 0 : Wake(address, 1);
+        return errno == 0 ? 0 : Wake(address, pages);
     }
 
     public int ReadStaging(int index, int pages, byte* target)

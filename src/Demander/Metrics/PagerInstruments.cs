@@ -41,6 +41,7 @@ internal sealed class PagerInstruments : IDisposable
         Counter("heca_pager_faults", "{fault}", "Page faults of the program.", s => s.Faults);
         Counter("heca_pager_hard_faults", "{fault}", "Faults that needed the sponsor.", s => s.HardFaults);
         Counter("heca_pager_zero_fills", "{page}", "Pages touched for the first time, filled without the network.", s => s.ZeroFills);
+        Counter("heca_pager_write_faults", "{fault}", "First writes to pages that had come in unchanged.", s => s.WriteFaults);
         Counter("heca_pager_pages_in", "{page}", "Pages fetched from sponsors, prefetched ones included.", s => s.PagesIn);
         Counter("heca_pager_pages_out", "{page}", "Pages written back to sponsors.", s => s.PagesOut);
         Counter("heca_pager_pages_dropped", "{page}", "Clean pages evicted without a write.", s => s.PagesDropped);

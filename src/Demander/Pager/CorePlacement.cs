@@ -1,3 +1,4 @@
+using Hecatonchire.Handover;
 using Hecatonchire.Interop;
 
 namespace Hecatonchire.Pager;
@@ -14,6 +15,7 @@ internal sealed unsafe class CorePlacement
     private const int MaskWords = 16;
 
     private readonly int _process;
+    private readonly CommandRing _ring;
     private readonly ulong[] _all = GC.AllocateArray<ulong>(MaskWords, pinned: true);
     private readonly ulong[] _one = GC.AllocateArray<ulong>(MaskWords, pinned: true);
     private readonly byte[] _text = GC.AllocateArray<byte>(1024, pinned: true);
@@ -23,23 +25,30 @@ internal sealed unsafe class CorePlacement
     private int _thread;
     private int _core = -1;
 
-    public CorePlacement(int process)
+    /// <param name="process">The program.</param>
+    /// <param name="ring">Tells which of the program's threads is its evictor.</param>
+    public CorePlacement(int process, CommandRing ring)
     {
-        _process = process;
+        (_process, _ring) = (process, ring);
         fixed (ulong* mask = _all)
         {
             _ = Libc.GetAffinity(0, MaskWords * sizeof(ulong), mask);
         }
     }
 
-    /// <summary>Called by the pager thread before it sleeps, with the newest fault's thread.</summary>
-    public void BeforeSleep(int thread, PagerCounters counters)
+    /// <summary>Called by the pager thread in every round, with the newest fault's thread. True while on that thread's core.</summary>
+    public bool Follow(int thread, PagerCounters counters)
     {
-        if (counters.Faults < _nextLook || thread == 0)
+        if (counters.Faults >= _nextLook && thread != 0)
         {
-            return;
+            Look(thread, counters);
         }
 
+        return _core >= 0;
+    }
+
+    private void Look(int thread, PagerCounters counters)
+    {
         _nextLook = counters.Faults + FaultsPerLook;
         bool isDemandBound = counters.PagesPrefetched - _prefetched < counters.HardFaults - _hardFaults;
         (_prefetched, _hardFaults) = (counters.PagesPrefetched, counters.HardFaults);
@@ -57,6 +66,11 @@ internal sealed unsafe class CorePlacement
             fixed (ulong* mask = core >= 0 ? _one : _all)
             {
                 _ = Libc.SetAffinity(0, MaskWords * sizeof(ulong), mask);
+                if (CoreOf(_ring.EvictorThread) >= 0)
+                {
+                    // A thread of this program, as said. Elsewhere it would run where the sponsor or the program's other threads do.
+                    _ = Libc.SetAffinity(_ring.EvictorThread, MaskWords * sizeof(ulong), mask);
+                }
             }
         }
     }

@@ -19,6 +19,9 @@ internal interface IPagerHost : IDisposable
     /// <summary>Starts the latencies over, so that a benchmark can leave its fill out.</summary>
     void ResetMeasurements();
 
+    /// <summary>Records the hard faults from now on, for a program with one thread that faults; null: no more.</summary>
+    void TraceFaults(FaultTrace? trace);
+
     /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>
     string? Failure { get; }
 }

@@ -48,14 +48,10 @@ internal sealed unsafe partial class PagerCore
         }
 
         bool progress = false;
-        while (Room + _departing < HighWatermark)
+        while (Room + _departing < HighWatermark && CanTakeOut)
         {
             int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), HighWatermark - Room - _departing);
             int count = 0;
-            if (!CanTakeOut)
-            {
-                break;
-            }
 
             while (count < wanted && _queue.TryPop(out PageId victim))
             {
@@ -67,18 +63,40 @@ internal sealed unsafe partial class PagerCore
                 break;
             }
 
-            TakeOut(count);
+            SendAway(count);
             progress = true;
         }
 
         return progress;
     }
 
-    /// <summary>Orders the victims collected in <see cref="_victims"/> into a staging block, adjacent pages in one command.</summary>
-    private void TakeOut(int count)
+    /// <summary>Orders the victims collected in <see cref="_victims"/> out: the unchanged ones dropped, the others into staging.</summary>
+    private void SendAway(int count)
     {
         // As plain integers: sorting with a comparer would allocate a delegate each time.
         MemoryMarshal.Cast<PageId, ulong>(_victims.AsSpan(0, count)).Sort();
+        int rest = 0;
+        for (int i = 0; i < count;)
+        {
+            if (Entry(_victims[i]).IsProtected && CanClear)
+            {
+                i += ClearRun(i, count);
+            }
+            else
+            {
+                _victims[rest++] = _victims[i++];
+            }
+        }
+
+        if (rest > 0)
+        {
+            TakeOut(rest);
+        }
+    }
+
+    /// <summary>Orders the first victims into a staging block, adjacent pages in one command.</summary>
+    private void TakeOut(int count)
+    {
         int block = _staging.Acquire();
         ref StagingBlock leaving = ref _staging.Block(block);
         leaving.Pages = count;
@@ -89,6 +107,7 @@ internal sealed unsafe partial class PagerCore
         {
             ref PageEntry entry = ref Entry(_victims[i]);
             entry.Apply(PageEvent.TakeStart);
+            entry.IsProtected = false;
             entry.Index = staged + i;
             _staging.Page(staged + i) = new StagedPage { Id = _victims[i], Slot = PageEntry.NoSlot, State = StagedState.Taking };
             bool isRunEnd = i + 1 == count || _victims[i + 1].Order != _victims[i].Order + 1;
@@ -117,7 +136,11 @@ internal sealed unsafe partial class PagerCore
         for (int i = 0; i < count; i++)
         {
             ref readonly EvictorCompletion completion = ref _evictorCompletions[i];
-            if ((completion.Cookie & DropCookie) != 0)
+            if ((completion.Cookie & ClearCookie) != 0)
+            {
+                FinishClear(in completion);
+            }
+            else if ((completion.Cookie & DropCookie) != 0)
             {
                 FinishDrop(in completion);
             }
@@ -131,6 +154,7 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
+        _evictorAwaited &= _takesInFlight > 0 || _dropCount > 0 || _clearCount > 0;
         return count > 0;
     }
 
@@ -143,13 +167,7 @@ internal sealed unsafe partial class PagerCore
         ref StagingBlock leaving = ref _staging.Block(block);
         int staged = (block * StagingBlocks.BlockPages) + start;
         leaving.Moved += moved;
-        _refusedInARow = moved > 0 ? 0 : _refusedInARow + (completion.Status == -Errno.EINVAL ? asked : 0);
-        if (_refusedInARow > _queue.Count + asked && _parked.Count > 0)
-        {
-            // Every resident page was tried in vain, and a thread waits for room: it would for ever.
-            NoteProgramError(Errno.EINVAL);
-        }
-
+        NoteRefused(moved, asked, completion.Status);
         for (int i = moved; i < asked; i++)
         {
             // The first page after the moved ones met the error; the rest were not tried.
@@ -169,6 +187,21 @@ internal sealed unsafe partial class PagerCore
         if (--leaving.Commands == 0)
         {
             StageBlock(block);
+        }
+    }
+
+    private void NoteRefused(int done, int asked, int status)
+    {
+        _refusedInARow = done > 0 ? 0 : _refusedInARow + (status == -Errno.EINVAL ? asked : 0);
+        if (_refusedInARow > _queue.Count + asked && _parked.Count > 0)
+        {
+            // Every resident page was tried in vain, and a thread waits for room: it would for ever.
+            NoteProgramError(Errno.EINVAL);
+        }
+
+        if (status == -Errno.ESRCH)
+        {
+            NoteProgramError(Errno.ESRCH);
         }
     }
 
@@ -198,7 +231,7 @@ internal sealed unsafe partial class PagerCore
         if (entry.IsWaiting)
         {
             entry.IsWaiting = false;
-            _ = _program.Unprotect(AddressOf(page.Id));
+            _ = _program.Unprotect(AddressOf(page.Id), 1);
         }
     }
 

@@ -52,16 +52,25 @@ internal sealed unsafe partial class PagerCore
         }
 
         _reader.Submit();
+        Trace?.NoteSent();
         return true;
     }
 
     private void HandleFault(PageId id, FaultKind kind, int thread, long faultedAt)
     {
         ref PageEntry entry = ref Entry(id);
-        if (kind == FaultKind.WriteProtected && entry.State != PageState.Taking)
+        if (kind == FaultKind.WriteProtected && entry.State is not (PageState.Taking or PageState.Clearing))
         {
-            // The take is over: either the page is back, or the next look is a missing fault.
-            _ = _program.Unprotect(AddressOf(id));
+            if (entry.State == PageState.Resident && entry.IsProtected)
+            {
+                AllowWrites(id);
+            }
+            else
+            {
+                // It has left, or is back and unprotected: the thread is to look again.
+                _ = _program.Unprotect(AddressOf(id), 1);
+            }
+
             return;
         }
 
@@ -74,17 +83,19 @@ internal sealed unsafe partial class PagerCore
                 AnswerResident(id);
                 break;
             case PageState.Fetching:
-                WaitForFetch(id, ref entry, faultedAt);
+                WaitForFetch(id, ref entry, kind, faultedAt);
                 break;
             case PageState.Held:
                 InstallHeld(id, ref entry, kind, thread, faultedAt);
                 break;
             case PageState.Taking:
                 entry.IsWaiting = true;
+                _evictorAwaited = true;
                 _staging.Page(entry.Index).FaultedAt = faultedAt;
                 break;
-            case PageState.Dropping:
+            case PageState.Dropping or PageState.Clearing:
                 entry.IsWaiting = true;
+                _evictorAwaited = true;
                 break;
             case PageState.Leaving:
                 RecallStaged(id, ref entry, kind, thread, faultedAt);
@@ -121,7 +132,7 @@ internal sealed unsafe partial class PagerCore
             }
 
             ref PageEntry entry = ref Entry(id);
-            if (entry.State is PageState.Fetching or PageState.Taking or PageState.Dropping)
+            if (entry.State is PageState.Fetching or PageState.Taking or PageState.Dropping or PageState.Clearing)
             {
                 continue;
             }
@@ -166,7 +177,7 @@ internal sealed unsafe partial class PagerCore
         }
         else
         {
-            int errno = CopyRun(id, _zeros, 1, out int copied);
+            int errno = CopyRun(id, _zeros, 1, CopyMode.None, out int copied);
             FinishZeroFill(id, 1, copied, errno, PageArrival.ZeroFill);
         }
 
@@ -196,7 +207,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Fills up to <see cref="ZeroRunPages"/> reserved untouched pages ahead of a stream of first touches.</summary>
     private void FillRun(PageId first, int pages)
     {
-        int errno = CopyRun(first, _zeros, pages, out int copied);
+        int errno = CopyRun(first, _zeros, pages, CopyMode.None, out int copied);
         FinishZeroFill(first, pages, copied, errno, PageArrival.Prefetch);
     }
 
@@ -225,7 +236,13 @@ internal sealed unsafe partial class PagerCore
         if (_program.ZeroPage(AddressOf(id)) == Errno.EEXIST)
         {
             _ = _program.Wake(AddressOf(id), 1);
+            return;
         }
+
+        // Its slot holds what the program gave up.
+        ref PageEntry entry = ref Entry(id);
+        entry.IsProtected = false;
+        ReleaseSlot(ref entry);
     }
 
     /// <summary>A page on its way out is answered from the mirror of staging, whatever its write-back does meanwhile.</summary>
@@ -246,7 +263,7 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
-        int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, out int copied);
+        int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, CopyMode.None, out int copied);
         if (copied != 1 && errno != Errno.EEXIST)
         {
             _occupied--;

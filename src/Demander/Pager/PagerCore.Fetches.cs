@@ -17,6 +17,14 @@ internal sealed unsafe partial class PagerCore
 
     private int _demandsInFlight;
 
+    /// <summary>Pages placed in this poll whose threads are not woken yet.</summary>
+    private readonly ulong[] _wakes = new ulong[64];
+    private int _wakeCount;
+    private bool _wakesTogether;
+
+    /// <summary>The last <see cref="CopyRun"/> met a page that was there: what the program has need not be what was fetched.</summary>
+    private bool _passedOver;
+
     private void FetchOnDemand(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
         if (SponsorLost)
@@ -40,7 +48,9 @@ internal sealed unsafe partial class PagerCore
         }
 
         _fetches[operation].FaultedAt = faultedAt;
+        _fetches[operation].IsWrite = kind == FaultKind.Write;
         Counters.HardFaults++;
+        Trace?.Begin(faultedAt);
         PrefetchWindow window = AskPolicy(id, thread);
         if (window.Count > 0)
         {
@@ -68,8 +78,8 @@ internal sealed unsafe partial class PagerCore
             return -1;
         }
 
-        (fetch.First, fetch.Pages, fetch.IsDemand, fetch.HasMarker, fetch.Stream, fetch.FaultedAt) =
-            (first, pages, isDemand, false, -1, 0);
+        (fetch.First, fetch.Pages, fetch.IsDemand, fetch.IsWrite, fetch.HasMarker, fetch.Stream, fetch.FaultedAt) =
+            (first, pages, isDemand, false, false, -1, 0);
         fetch.Arrival = PageArrival.Demand;
         for (int i = 0; i < pages; i++)
         {
@@ -186,10 +196,11 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>A fault on a page in flight: its completion will wake the thread, and the stream learns that it is used.</summary>
-    private void WaitForFetch(PageId id, ref PageEntry entry, long faultedAt)
+    private void WaitForFetch(PageId id, ref PageEntry entry, FaultKind kind, long faultedAt)
     {
         ref FetchOperation fetch = ref _fetches[entry.Index];
         entry.IsWaiting = true;
+        fetch.IsWrite |= kind == FaultKind.Write;
         if (fetch.FaultedAt == 0)
         {
             fetch.FaultedAt = faultedAt;
@@ -227,7 +238,8 @@ internal sealed unsafe partial class PagerCore
 
         int held = entry.Index;
         int stream = _held.Stream(held);
-        int errno = CopyRun(id, _held.Buffer(held), 1, out int copied);
+        CopyMode mode = ModeFor(kind == FaultKind.Write, 1);
+        int errno = CopyRun(id, _held.Buffer(held), 1, mode, out int copied);
         if (copied == 0)
         {
             _occupied--;
@@ -235,10 +247,9 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
-        Segment segment = _segments[id.Segment];
-        segment.Hashes[id.Page] = _hash.Compute(_held.Buffer(held));
         _held.Free(held);
         entry.Apply(PageEvent.HeldInstall);
+        entry.IsProtected = mode == CopyMode.WriteProtect && !_passedOver;
         entry.IsWaiting = false;
         Counters.RemotePages--;
         _queue.Push(id, ref entry, PageArrival.Prefetch);
@@ -255,6 +266,12 @@ internal sealed unsafe partial class PagerCore
         }
 
         int count = _reader.Poll(_completions);
+        if (count > 0)
+        {
+            Trace?.NoteReceived();
+        }
+
+        _wakesTogether = count > 1;
         for (int i = 0; i < count; i++)
         {
             int index = (int)_completions[i].Cookie;
@@ -274,7 +291,43 @@ internal sealed unsafe partial class PagerCore
         }
 
         IsDemandInFlight = _demandsInFlight > 0;
+        WakeTogether();
+        if (count > 0)
+        {
+            Trace?.NoteInstalled();
+        }
+
         return count > 0;
+    }
+
+    /// <summary>
+    /// Wakes the threads whose pages came in one poll. At the same moment, so that their next faults come together too and
+    /// share their system calls; with one call where nobody else waits in between.
+    /// </summary>
+    private void WakeTogether()
+    {
+        _wakesTogether = false;
+        if (_wakeCount > 1 && _demandsInFlight == 0)
+        {
+            ulong lowest = ulong.MaxValue, highest = 0;
+            for (int i = 0; i < _wakeCount; i++)
+            {
+                lowest = Math.Min(lowest, _wakes[i]);
+                highest = Math.Max(highest, _wakes[i]);
+            }
+
+            // In between there may be threads whose faults are not read or are parked: they look again, and fault again.
+            _ = _program.Wake(lowest, (int)((highest - lowest) >> PageSize.Shift) + 1);
+        }
+        else
+        {
+            for (int i = 0; i < _wakeCount; i++)
+            {
+                _ = _program.Wake(_wakes[i], 1);
+            }
+        }
+
+        _wakeCount = 0;
     }
 
     /// <summary>Puts a run into the program: a page that a thread waits for first and alone, the rest in one call.</summary>
@@ -295,7 +348,7 @@ internal sealed unsafe partial class PagerCore
             {
                 if (segment.Entries[page + i].IsWaiting)
                 {
-                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift), fetch.Arrival);
+                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
                 }
             }
 
@@ -317,21 +370,28 @@ internal sealed unsafe partial class PagerCore
                 run++;
             }
 
-            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift), fetch.Arrival);
+            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
             at += run;
         }
     }
 
-    private void InstallRun(Segment segment, long page, int pages, byte* data, PageArrival arrival)
+    private void InstallRun(Segment segment, long page, int pages, byte* data, bool isWrite, PageArrival arrival)
     {
         var first = new PageId(segment.Number, page);
-        int errno = CopyRun(first, data, pages, out int copied);
+        CopyMode mode = ModeFor(isWrite, pages);
+        bool wakesLater = _wakesTogether && pages == 1;
+        int errno = CopyRun(first, data, pages, mode | (wakesLater ? CopyMode.LeaveAsleep : CopyMode.None), out int copied);
+        if (wakesLater && copied == 1)
+        {
+            _wakes[_wakeCount++] = AddressOf(first);
+        }
+
         for (int i = 0; i < copied; i++)
         {
             ref PageEntry entry = ref segment.Entries[page + i];
             entry.Apply(PageEvent.FetchDone);
             entry.IsWaiting = false;
-            segment.Hashes[page + i] = _hash.Compute(data + ((nint)i << PageSize.Shift));
+            entry.IsProtected = mode == CopyMode.WriteProtect && !_passedOver;
             _queue.Push(new PageId(segment.Number, page + i), ref entry, arrival);
         }
 
@@ -350,19 +410,21 @@ internal sealed unsafe partial class PagerCore
 
     /// <summary>
     /// UFFDIO_COPY until all pages are there. A page that exists already is passed over: only the program itself could
-    /// have put it there, and what it has is newer. Returns 0 or the errno that stopped it.
+    /// have put it there, and what it has is newer; <see cref="_passedOver"/> then tells. Returns 0 or the errno that stopped it.
     /// </summary>
-    private int CopyRun(PageId first, byte* data, int pages, out int copied)
+    private int CopyRun(PageId first, byte* data, int pages, CopyMode mode, out int copied)
     {
         copied = 0;
+        _passedOver = false;
         ulong address = AddressOf(first);
         while (copied < pages)
         {
             int errno = _program.Copy(address + ((ulong)copied << PageSize.Shift), data + ((nint)copied << PageSize.Shift),
-                pages - copied, out int done);
+                pages - copied, mode, out int done);
             copied += done;
             if (errno == Errno.EEXIST)
             {
+                _passedOver = true;
                 _ = _program.Wake(address + ((ulong)copied << PageSize.Shift), 1);
                 copied++;
             }

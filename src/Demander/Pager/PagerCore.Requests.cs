@@ -262,6 +262,7 @@ internal sealed unsafe partial class PagerCore
         while (run < most && segment.Entries[first.Page + run].State == state)
         {
             segment.Entries[first.Page + run].Apply(PageEvent.DropStart);
+            segment.Entries[first.Page + run].IsProtected = false;
             run++;
         }
 
@@ -322,7 +323,7 @@ internal sealed unsafe partial class PagerCore
 
             if (count > 0)
             {
-                TakeOut(count);
+                SendAway(count);
             }
 
             progress = true;
@@ -334,7 +335,7 @@ internal sealed unsafe partial class PagerCore
 
         for (int looked = 0; looked < PagesPerStep && request.WaitCursor < request.End; looked++)
         {
-            if (segment.Entries[request.WaitCursor].State is PageState.Taking or PageState.Leaving && !SponsorLost)
+            if (segment.Entries[request.WaitCursor].State is PageState.Taking or PageState.Clearing or PageState.Leaving && !SponsorLost)
             {
                 return false;
             }

@@ -95,7 +95,7 @@ internal sealed unsafe partial class PagerCore
     }
 
     private bool IsUnchanged(int staged, in StagedPage page) =>
-        Entry(page.Id).Slot != PageEntry.NoSlot
+        DirtyTracking != DirtyTracking.None && Entry(page.Id).Slot != PageEntry.NoSlot
         && _segments[page.Id.Segment].Hashes[page.Id.Page] == _program.StagedHash(staged);
 
     private void DropClean(ref StagedPage page)

@@ -32,12 +32,14 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private const int ZeroRunPages = 64;
 
+    /// <summary>Pages the evictor is given at a time.</summary>
+    private const long EvictPagesMax = 256;
+
     private readonly IProgramMemory _program;
     private readonly IDataConnection _reader;
     private readonly IDataConnection _writer;
     private readonly IPrefetchPolicy _prefetch;
     private readonly LocalBudget _local;
-    private readonly PageHash _hash;
     private readonly SegmentTable _segments = new();
     private readonly SlotMap _slots = new();
     private readonly EvictionPolicy _queue;
@@ -63,10 +65,13 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private long _inProgram;
     private bool _programGone;
 
+    /// <summary>A fault waits for a page that the evictor has; stays set until the evictor has nothing left to do.</summary>
+    private bool _evictorAwaited;
+
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, PageHash hash, EvictionKind eviction = EvictionKind.Fifo)
+        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKind.Fifo)
     {
-        (_program, _reader, _writer, _prefetch, _local, _hash) = (program, reader, writer, prefetch, local, hash);
+        (_program, _reader, _writer, _prefetch, _local) = (program, reader, writer, prefetch, local);
         _staging = new StagingBlocks(stagingPages);
         _recycles = new BlockStack(_staging.Count);
         _queue = eviction.Create(_segments);
@@ -77,6 +82,11 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public LatencyHistogram Latencies { get; } = new();
 
     public PagerCounters Counters { get; } = new();
+
+    public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
+
+    /// <summary>Where the stages of hard faults are recorded; null but for a benchmark.</summary>
+    public FaultTrace? Trace { get; set; }
 
     /// <summary>Set after a sleep: look at both connections even where nothing is in flight, to notice their end.</summary>
     public bool CheckConnections { get; set; }
@@ -98,6 +108,15 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     /// <summary>True while anything at all is in flight.</summary>
     public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null;
+
+    /// <summary>True while pages are on their way here.</summary>
+    public bool IsFetching => _fetches.InFlight > 0;
+
+    /// <summary>True while pages are on their way out: nobody waits for them, but the pager must look again soon.</summary>
+    public bool IsEvicting => _departing > 0;
+
+    /// <summary>True when the evictor's next answer is waited for: by a fault, a request, or the last free pages.</summary>
+    public bool IsEvictorAwaited => _evictorAwaited || _parked.Count > 0 || _request is not null || (_departing > 0 && Room < LowWatermark / 2);
 
     public long BudgetPages => _budgetPages;
 
@@ -128,13 +147,20 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Free pages are kept above this, so that a fault does not wait for a write-back.</summary>
     private long LowWatermark => Math.Clamp(Allowance / 64, 8, 2048);
 
-    private long HighWatermark => LowWatermark * 2;
+    /// <summary>
+    /// The evictor is woken once for this many pages, and has its core for as long as they take: fewer cost wake-ups, more stand in
+    /// the way of the faults.
+    /// </summary>
+    private long HighWatermark => LowWatermark + Math.Min(LowWatermark, EvictPagesMax);
 
-    /// <summary>One round: everything that can be done now, the demand faults first. False when there was nothing to do.</summary>
+    /// <summary>
+    /// One round: everything that can be done now. Faults come first, so that their fetches are on their way during all the rest;
+    /// what has come is installed last, because on a shared core the program goes on only when the pager sleeps. False
+    /// when there was nothing to do.
+    /// </summary>
     public bool RunOnce()
     {
         bool progress = TakeFaults();
-        progress |= TakeFetched();
         progress |= TakeEvictorCompletions();
         progress |= TakeWritten();
         progress |= StepRequest();
@@ -149,6 +175,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _program.SubmitCommands();
         _reader.Submit();
         _writer.Submit();
+        progress |= TakeFetched();
         Counters.Publish(_inProgram, _departing, _segments.TotalPages, Allowance, _prefetch);
         return progress;
     }

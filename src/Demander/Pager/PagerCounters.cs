@@ -8,6 +8,9 @@ internal sealed class PagerCounters
     public long Faults;
     public long HardFaults;
     public long ZeroFills;
+
+    /// <summary>First writes to pages that had come in unchanged.</summary>
+    public long WriteFaults;
     public long PagesIn;
     public long PagesOut;
     public long PagesDropped;

@@ -89,6 +89,17 @@ internal sealed class PagerHost : IPagerHost
         }
     }
 
+    public void TraceFaults(FaultTrace? trace)
+    {
+        lock (_lock)
+        {
+            if (_session is { } session)
+            {
+                session.Core.Trace = trace;
+            }
+        }
+    }
+
     /// <summary>Bytes the pager thread of the current program has allocated; for the test that a fault allocates none.</summary>
     internal long PagerThreadAllocatedBytes => _session?.PagerThreadAllocatedBytes ?? 0;
 
@@ -143,6 +154,7 @@ internal sealed class PagerHost : IPagerHost
             Faults = counters.Faults,
             HardFaults = counters.HardFaults,
             ZeroFills = counters.ZeroFills,
+            WriteFaults = counters.WriteFaults,
             PagesIn = counters.PagesIn,
             PagesOut = counters.PagesOut,
             PagesDropped = counters.PagesDropped,

@@ -1,5 +1,6 @@
 using Hecatonchire.Eviction;
 using Hecatonchire.Prefetch;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Pager;
 
@@ -12,6 +13,8 @@ internal sealed record PagerOptions
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
 
     public EvictionKind Eviction { get; init; } = EvictionKind.Fifo;
+
+    public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
     /// <summary>Where the sponsor's control channel listens.</summary>
     public required SponsorEndpoint Sponsor { get; init; }

@@ -43,12 +43,15 @@ internal sealed class PagerSession : IDisposable
             var hash = new PageHash();
             CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
             var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, hello.Value2);
-            Core = Own(new PagerCore(program, reader, writer, CreatePolicy(options.Prefetch), options.Local,
-                HandoverAbi.StagingPages, hash, options.Eviction));
+            Core = Own(new PagerCore(
+                program, reader, writer, CreatePolicy(options.Prefetch), options.Local, HandoverAbi.StagingPages, options.Eviction)
+            {
+                DirtyTracking = options.DirtyTracking,
+            });
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
             _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], (int)socket.Handle, reader, writer, pressure,
-                options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process) : null, options.Spin)
+                options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null, options.Spin)
             {
                 OnSponsorLost = () => onSponsorLost(this),
                 OnMustStopProgram = () => onMustStop(this),

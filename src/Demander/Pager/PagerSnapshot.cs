@@ -12,6 +12,9 @@ internal readonly record struct PagerSnapshot
 
     /// <summary>Faults that needed the sponsor.</summary>
     public long HardFaults { get; init; }
+
+    /// <summary>First writes to pages that had come in unchanged and write-protected.</summary>
+    public long WriteFaults { get; init; }
     public long ZeroFills { get; init; }
     public long PagesIn { get; init; }
     public long PagesOut { get; init; }

@@ -13,8 +13,8 @@ namespace Hecatonchire.Pager;
 internal sealed unsafe class PagerThread : IDisposable
 {
     /// <summary>
-    /// Rounds without progress before a busy pager sleeps although something is in flight: longer than a round trip to the
-    /// evictor or the sponsor (about 50 us), shorter than is worth a core.
+    /// Rounds without progress before the pager sleeps: longer than a round trip to the evictor or the sponsor and than several
+    /// threads take to their next fault (about 50 us; waking it across cores costs 20 to 30), shorter than is worth a core.
     /// </summary>
     private const int IdleRoundsBusy = 100;
 
@@ -23,6 +23,12 @@ internal sealed unsafe class PagerThread : IDisposable
 
     /// <summary>About 20 us, twice what a fetch takes when the sponsor runs: yielding from the first round on costs each fault 2 us.</summary>
     private const int RoundsBeforeYield = 32;
+
+    /// <summary>
+    /// The longest sleep while pages are on their way out. Nobody waits for them, so that the evictor's answers are worth no wake-up
+    /// each: faults come first, and find them.
+    /// </summary>
+    private const int SleepMsEvicting = 1;
 
     /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
     private const int SleepMsMax = 1000;
@@ -136,6 +142,7 @@ internal sealed unsafe class PagerThread : IDisposable
         while (!_stop)
         {
             ApplyPressure();
+            bool sharesCore = _placement?.Follow(_core.LastFaultThread, _core.Counters) == true;
             bool progress = _core.RunOnce();
             _core.CheckConnections = false;
             if (_ring.IsBroken)
@@ -162,14 +169,16 @@ internal sealed unsafe class PagerThread : IDisposable
                 return;
             }
 
-            if (progress)
+            // With nothing on its way here, another look could only delay the program where it shares this core: epoll
+            // returns at once if there is more.
+            idleRounds = progress ? 0 : idleRounds + 1;
+            bool sleeps = sharesCore && !_core.IsFetching && !_core.IsEvictorAwaited;
+            if (progress && !sleeps)
             {
-                idleRounds = 0;
                 continue;
             }
 
-            idleRounds++;
-            if (_spin && idleRounds < (_core.IsDemandInFlight ? IdleRoundsDemand : _core.IsBusy ? IdleRoundsBusy : 0))
+            if (_spin && !sleeps && idleRounds < (_core.IsDemandInFlight ? IdleRoundsDemand : IdleRoundsBusy))
             {
                 // Later than usual: who is waited for, the sponsor or the evictor, may be waiting for this core.
                 if (idleRounds > RoundsBeforeYield)
@@ -206,17 +215,18 @@ internal sealed unsafe class PagerThread : IDisposable
 
     private void Sleep()
     {
-        _placement?.BeforeSleep(_core.LastFaultThread, _core.Counters);
         Rewatch(_reader, ref _readerEvents);
         Rewatch(_writer, ref _writerEvents);
-        if (!_ring.TrySleep())
+        bool wakesByEvictor = _core.IsEvictorAwaited || !_core.IsEvicting;
+        if (wakesByEvictor && !_ring.TrySleep())
         {
             return;
         }
 
         fixed (EpollEvent* ready = _ready)
         {
-            int count = Libc.EpollWait(_epoll, ready, _ready.Length, SleepMsMax);
+            int count = Libc.EpollWait(_epoll, ready, _ready.Length, wakesByEvictor ? SleepMsMax : SleepMsEvicting);
+            _core.Trace?.NoteAwake();
             _ring.WakeUp();
             for (int i = 0; i < count; i++)
             {

@@ -4,23 +4,24 @@ namespace Hecatonchire.Pages;
 
 /// <summary>
 /// One page's entry, 8 bytes, all zero for an untouched page so that a new table needs no initialisation:
-/// bits 0-39 slot number + 1 (0: none), bits 40-55 an index whose meaning the state gives (staging page, held buffer),
+/// bits 0-38 slot number + 1 (0: none), bit 39 protected, bits 40-55 an index whose meaning the state gives (staging page, held buffer),
 /// bit 56 waiting, bits 57-59 the eviction policy's (queued, ghost, marked), bits 60-63 the state.
 /// </summary>
 internal struct PageEntry
 {
-    private const ulong SlotMask = (1UL << 40) - 1;
+    private const ulong SlotMask = (1UL << 39) - 1;
     private const int IndexShift = 40;
     private const ulong IndexMask = 0xFFFFUL << IndexShift;
     private const ulong WaitingBit = 1UL << 56;
     private const ulong QueuedBit = 1UL << 57;
     private const ulong GhostBit = 1UL << 58;
     private const ulong MarkedBit = 1UL << 59;
+    private const ulong ProtectedBit = 1UL << 39;
     private const int StateShift = 60;
     private const ulong StateMask = 0xFUL << StateShift;
 
-    /// <summary>The largest slot number an entry can hold: 2^40 - 2, 4 PiB.</summary>
-    public const long SlotMax = (1L << 40) - 2;
+    /// <summary>The largest slot number an entry can hold: 2^39 - 2, 2 PiB.</summary>
+    public const long SlotMax = (1L << 39) - 2;
 
     /// <summary>No slot.</summary>
     public const long NoSlot = -1;
@@ -72,6 +73,16 @@ internal struct PageEntry
     {
         readonly get => (_bits & MarkedBit) != 0;
         set => _bits = value ? _bits | MarkedBit : _bits & ~MarkedBit;
+    }
+
+    /// <summary>
+    /// The page was installed write-protected from its slot and no write has been let through since: the slot holds what the
+    /// program sees. Means something only while it is resident.
+    /// </summary>
+    public bool IsProtected
+    {
+        readonly get => (_bits & ProtectedBit) != 0;
+        set => _bits = value ? _bits | ProtectedBit : _bits & ~ProtectedBit;
     }
 
     /// <summary>Moves to the next state. An event that must not happen here ends the pager: the page table is wrong.</summary>

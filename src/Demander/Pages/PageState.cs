@@ -29,6 +29,9 @@ internal enum PageState : byte
 
     /// <summary>The program gave the contents up; the evictor is dropping it.</summary>
     Dropping = 8,
+
+    /// <summary>Write-protected and unchanged since it came from its slot; the evictor is dropping it.</summary>
+    Clearing = 9,
 }
 
 /// <summary>What can happen to a page.</summary>
@@ -52,6 +55,9 @@ internal enum PageEvent : byte
     Recall,
     DropStart,
     DropDone,
+    ClearStart,
+    ClearDone,
+    ClearBusy,
     Discard,
     Lose,
 }
@@ -62,8 +68,8 @@ internal static class PageTransitions
     /// <summary>What <see cref="Next"/> answers for an event that must not happen in a state.</summary>
     public const PageState Impossible = (PageState)0xFF;
 
-    public const int States = 9;
-    public const int Events = 20;
+    public const int States = 10;
+    public const int Events = 23;
 
     /// <summary>The state after <paramref name="happened"/> in <paramref name="state"/>, or <see cref="Impossible"/>.</summary>
     public static PageState Next(PageState state, PageEvent happened) => (happened, state) switch
@@ -86,6 +92,9 @@ internal static class PageTransitions
         (PageEvent.Recall, PageState.Leaving) => PageState.Resident,
         (PageEvent.DropStart, PageState.Resident or PageState.Lost) => PageState.Dropping,
         (PageEvent.DropDone, PageState.Dropping) => PageState.Untouched,
+        (PageEvent.ClearStart, PageState.Resident) => PageState.Clearing,
+        (PageEvent.ClearDone, PageState.Clearing) => PageState.Remote,
+        (PageEvent.ClearBusy, PageState.Clearing) => PageState.Resident,
         (PageEvent.Discard, PageState.Untouched or PageState.Remote or PageState.Held or PageState.Leaving) => PageState.Untouched,
         (PageEvent.Lose, PageState.Remote or PageState.Untouched or PageState.Leaving) => PageState.Lost,
         _ => Impossible,

@@ -49,6 +49,7 @@ internal sealed unsafe partial class DataServer
             connection.Open(descriptor);
             connection.RegisteredEvents = Libc.EPOLLIN;
             connection.LastWork = now;
+            connection.IsSameHost = CoreSeparation.IsSameHost(descriptor);
             Counters.ConnectionsOpen++;
             SetDeadline(connection, now + (long)(_options.HelloDeadline.TotalSeconds * Stopwatch.Frequency));
             if (!TryRegister(descriptor, (ulong)index + FirstConnectionTag, Libc.EPOLLIN))

@@ -26,6 +26,7 @@ internal sealed unsafe partial class DataServer
 
     private readonly ServingConnection?[] _connections;
     private readonly ServingConnection[] _active;
+    private CoreSeparation? _separation;
     private int _activeCount;
     private long _nextDeadline = long.MaxValue;
     private long _acceptAgain = long.MaxValue;
@@ -35,6 +36,7 @@ internal sealed unsafe partial class DataServer
         EpollEvent* events = stackalloc EpollEvent[EventsMax];
         long spin = _options.SpinMicroseconds * Stopwatch.Frequency / 1_000_000;
         int turnsSinceEpoll = 0;
+        _separation = new CoreSeparation();
         while (!_stop)
         {
             if (_jobsWaiting)
@@ -136,6 +138,11 @@ internal sealed unsafe partial class DataServer
         if (outcome == ServeOutcome.Worked)
         {
             connection.LastWork = now;
+            if (connection.IsSameHost)
+            {
+                _separation!.Note(connection.Descriptor);
+            }
+
             return true;
         }
 

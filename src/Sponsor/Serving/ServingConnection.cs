@@ -115,6 +115,9 @@ internal sealed unsafe partial class ServingConnection : IDisposable
 
     public uint RegisteredEvents { get; set; }
 
+    /// <summary>The peer is on this host.</summary>
+    public bool IsSameHost { get; set; }
+
     public void Open(int descriptor)
     {
         Descriptor = descriptor;

@@ -12,6 +12,7 @@ public sealed class BenchReportTests
     private static readonly BenchResult Result = new()
     {
         Benchmark = "fault",
+        System = "heca",
         Transport = "tcp",
         SizeBytes = 1 << 30,
         LocalBytes = 1 << 28,
@@ -34,7 +35,8 @@ public sealed class BenchReportTests
         FaultUs = new LatencySummary(1, 2, 3, 4, 5),
         Verified = true,
         WorkerRssPeakBytes = 12,
-        CpuS = new CpuSeconds(0.1, 0.2, null),
+        TouchPercentiles = [new LatencyPoint(99.9, 12.5)],
+        CpuS = new CpuSeconds(0.1, 0.2, null, 0.4),
     };
 
     [Fact]
@@ -44,7 +46,7 @@ public sealed class BenchReportTests
         BenchTable.WriteJson(output, Result);
         Assert.Equal(
             """
-            {"benchmark":"fault","transport":"tcp","size_bytes":1073741824,"local_bytes":268435456,"threads":1,"seed":7,"prefetch":"none","eviction":"s3-fifo","elapsed_s":1.5,"baseline_s":null,"overhead_pct":null,"accesses":100,"accesses_per_s":67,"pages_in":3,"pages_out":4,"pages_prefetched":5,"prefetch_used":6,"prefetch_wasted":7,"pages_dropped":8,"pages_per_s":9,"faults":10,"resident_peak_bytes":11,"fault_us":{"p50":1,"p90":2,"p99":3,"p999":4,"max":5},"touch_us":null,"floor_us":null,"floor_pages_per_s":null,"floor_ratio":null,"verified":true,"worker_rss_peak_bytes":12,"cpu_s":{"worker":0.1,"pager":0.2,"sponsor":null}}
+            {"benchmark":"fault","system":"heca","transport":"tcp","size_bytes":1073741824,"local_bytes":268435456,"threads":1,"seed":7,"prefetch":"none","eviction":"s3-fifo","elapsed_s":1.5,"baseline_s":null,"overhead_pct":null,"accesses":100,"accesses_per_s":67,"pages_in":3,"pages_out":4,"pages_prefetched":5,"prefetch_used":6,"prefetch_wasted":7,"pages_dropped":8,"pages_per_s":9,"faults":10,"resident_peak_bytes":11,"device_bytes":null,"fault_us":{"p50":1,"p90":2,"p99":3,"p999":4,"max":5},"touch_us":null,"touch_percentiles":[{"percent":99.9,"us":12.5}],"floor_us":null,"floor_pages_per_s":null,"floor_ratio":null,"breakdown":null,"verified":true,"worker_rss_peak_bytes":12,"cpu_s":{"worker":0.1,"pager":0.2,"sponsor":null,"host":0.4}}
             """,
             output.ToString().TrimEnd());
     }
@@ -68,6 +70,22 @@ public sealed class BenchReportTests
         Assert.Null(LatencySummary.Of(histogram));
         histogram.Record(10_000);
         Assert.Equal(new LatencySummary(10, 10, 10, 10, 10), LatencySummary.Of(histogram));
+    }
+
+    [Fact]
+    public void The_curve_ends_where_no_record_lies_above()
+    {
+        var histogram = new LatencyHistogram();
+        Assert.Null(LatencySummary.PercentilesOf(histogram));
+        for (int i = 1; i <= 1000; i++)
+        {
+            histogram.Record(i * 1000);
+        }
+
+        LatencyPoint[] points = LatencySummary.PercentilesOf(histogram)!;
+        Assert.Equal((1, 99.9), (points[0].Percent, points[^1].Percent));
+        Assert.InRange(points.Single(p => p.Percent == 50).Us, 500, 516);
+        Assert.Equal(points.OrderBy(p => p.Us), points);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
@@ -18,6 +19,7 @@ public sealed class WorkerProcessTests
     [InlineData("fault", 1)]
     [InlineData("scan", 2)]
     [InlineData("random-walk", 2)]
+    [InlineData("zipf", 2)]
     [InlineData("quicksort", 2)]
     public void A_worker_runs_to_a_verified_result(string name, int threads)
     {
@@ -33,6 +35,27 @@ public sealed class WorkerProcessTests
         Assert.True(result.Accesses > 0);
         Assert.True(result.RssPeakBytes >= Options(name).Bytes);
         Assert.Equal(name == "fault", result.TouchUs is not null);
+    }
+
+    [Fact]
+    public void A_worker_is_confined_before_it_has_any_data()
+    {
+        long atConfine = 0, atMeasure = 0;
+        int worker = 0;
+        WorkerProcess.Run(
+            Options("scan") with { Bytes = 64 << 20 },
+            null,
+            new WorkerProcess.Hooks
+            {
+                Confine = process => atConfine = AnonymousKibibytes(worker = process),
+                Measure = () => atMeasure = AnonymousKibibytes(worker),
+            },
+            CancellationToken.None);
+        Assert.InRange(atConfine, 1, 32 << 10);
+        Assert.InRange(atMeasure - atConfine, 64 << 10, 80 << 10);
+
+        static long AnonymousKibibytes(int process) =>
+            long.Parse(new HostFiles().ReadValue($"/proc/{process}/status", "RssAnon:")!.Split(' ')[0], CultureInfo.InvariantCulture);
     }
 
     [Fact]
@@ -71,12 +94,13 @@ public sealed class WorkerProcessTests
     public void A_worker_does_not_outlive_its_parent()
     {
         var start = new ProcessStartInfo(
-            WorkerProcess.OwnProgram(), WorkerProcess.Arguments(Options("random-walk") with { Accesses = long.MaxValue / 1024 }, local: true))
+            WorkerProcess.OwnProgram(), WorkerProcess.Arguments(Options("random-walk") with { Accesses = long.MaxValue / 1024 }, WorkerMemory.Local))
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         };
         using Process worker = Process.Start(start)!;
+        worker.StandardInput.WriteLine(WorkerLine.Go);
         while (worker.StandardOutput.ReadLine() is { } line && !line.Contains("measure", StringComparison.Ordinal))
         {
         }
@@ -122,6 +146,20 @@ public sealed class WorkerProcessTests
         Assert.True(root.GetProperty("pages_out").GetInt64() > 0);
         Assert.InRange(root.GetProperty("resident_peak_bytes").GetInt64(), 1, root.GetProperty("local_bytes").GetInt64());
         Assert.True(root.GetProperty("baseline_s").GetDouble() > 0);
+    }
+
+    [Fact]
+    public void A_benchmark_in_local_memory_needs_no_pager_and_no_sponsor()
+    {
+        (int status, string output, string error) = Heca("bench", "scan", "--system", "local", "--size", "8MiB", "--json");
+        Assert.True(status == 0, error);
+        using JsonDocument document = JsonDocument.Parse(output);
+        JsonElement root = document.RootElement;
+        Assert.True(root.GetProperty("verified").GetBoolean());
+        Assert.Equal(("local", "", ""), (Text("system"), Text("transport"), Text("prefetch")));
+        Assert.Equal(8 << 20, root.GetProperty("local_bytes").GetInt64());
+
+        string Text(string name) => root.GetProperty(name).GetString()!;
     }
 
     private static WorkloadOptions Options(string name)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Workloads;
 using Xunit;
@@ -12,7 +13,7 @@ public sealed unsafe class WorkloadTests
 
     public static TheoryData<string, int> KindsAndThreads => new()
     {
-        { "fault", 1 }, { "scan", 1 }, { "scan", 3 }, { "random-walk", 1 }, { "random-walk", 4 }, { "quicksort", 1 }, { "quicksort", 4 },
+        { "fault", 1 }, { "scan", 1 }, { "scan", 3 }, { "random-walk", 1 }, { "random-walk", 4 }, { "zipf", 1 }, { "zipf", 4 }, { "quicksort", 1 }, { "quicksort", 4 },
     };
 
     public static TheoryData<string, string> KindsAndBugs
@@ -20,7 +21,7 @@ public sealed unsafe class WorkloadTests
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string kind in (string[])["fault", "scan", "random-walk", "quicksort"])
+            foreach (string kind in (string[])["fault", "scan", "random-walk", "zipf", "quicksort"])
             {
                 foreach (string bug in (string[])["zeroed page", "swapped pages", "dropped write"])
                 {
@@ -68,11 +69,13 @@ public sealed unsafe class WorkloadTests
         Assert.False(workload.Verify());
     }
 
-    [Fact]
-    public void A_lost_write_of_the_walk_itself_is_caught()
+    [Theory]
+    [InlineData("random-walk")]
+    [InlineData("zipf")]
+    public void A_lost_write_of_the_walk_itself_is_caught(string name)
     {
         using var memory = new LocalBenchMemory(Bytes);
-        Workload workload = Create("random-walk", memory, 2);
+        Workload workload = Create(name, memory, 2);
         workload.Fill();
         byte[] filled = new Span<byte>(memory.Address, (int)Bytes).ToArray();
         workload.Measure();
@@ -90,11 +93,29 @@ public sealed unsafe class WorkloadTests
         Assert.NotEqual(Filled(7, 1), Filled(8, 1));
     }
 
-    [Fact]
-    public void The_walk_writes_as_often_as_it_is_told()
+    [Theory]
+    [InlineData("random-walk")]
+    [InlineData("zipf")]
+    public void The_walk_writes_as_often_as_it_is_told(string name)
     {
-        Assert.Equal(0, Changed(0));
-        Assert.InRange(Changed(100), 1, Bytes);
+        Assert.Equal(0, Changed(name, 0));
+        Assert.InRange(Changed(name, 100), 1, Bytes);
+    }
+
+    [Fact]
+    public void Zipf_goes_to_a_few_pages_most_of_the_time()
+    {
+        using var memory = new LocalBenchMemory(Bytes);
+        var options = new WorkloadOptions { Kind = WorkloadKind.Zipf, Bytes = Bytes, WritePercent = 100, Accesses = 2_000 };
+        Workload workload = Workload.Create(memory, options, new PhaseProgress());
+        workload.Fill();
+        byte[] filled = new Span<byte>(memory.Address, (int)Bytes).ToArray();
+        workload.Measure();
+
+        // Of 512 pages the tenth that is changed most; of uniform steps it would have little more than a tenth.
+        int[] changed = [.. Enumerable.Range(0, (int)(Bytes / Page)).Select(p => ChangedWords(memory, filled, p)).OrderDescending()];
+        Assert.True(changed.Take(51).Sum() > changed.Sum() / 2, $"{changed.Take(51).Sum()} of {changed.Sum()}");
+        Assert.True(workload.Verify());
     }
 
     [Fact]
@@ -157,11 +178,25 @@ public sealed unsafe class WorkloadTests
         return new Span<byte>(memory.Address, (int)Bytes).ToArray();
     }
 
-    private static long Changed(int writePercent)
+    private static int ChangedWords(LocalBenchMemory memory, byte[] filled, int page)
+    {
+        var now = new ReadOnlySpan<ulong>(memory.Address + ((long)page * Page), Page / sizeof(ulong));
+        ReadOnlySpan<ulong> before = MemoryMarshal.Cast<byte, ulong>(filled.AsSpan(page * Page, Page));
+        int changed = 0;
+        for (int i = 0; i < now.Length; i++)
+        {
+            changed += now[i] != before[i] ? 1 : 0;
+        }
+
+        return changed;
+    }
+
+    private static long Changed(string name, int writePercent)
     {
         using var memory = new LocalBenchMemory(Bytes);
-        Workload workload = Workload.Create(
-            memory, new WorkloadOptions { Kind = WorkloadKind.RandomWalk, Bytes = Bytes, WritePercent = writePercent }, new PhaseProgress());
+        Assert.True(WorkloadNames.TryParse(name, out WorkloadKind kind));
+        var options = new WorkloadOptions { Kind = kind, Bytes = Bytes, WritePercent = writePercent };
+        Workload workload = Workload.Create(memory, options, new PhaseProgress());
         workload.Fill();
         byte[] filled = new Span<byte>(memory.Address, (int)Bytes).ToArray();
         workload.Measure();

@@ -186,6 +186,10 @@ public sealed class RunCommandTests : IDisposable
         {
         }
 
+        public void TraceFaults(Hecatonchire.Metrics.FaultTrace? trace)
+        {
+        }
+
         public void ResetMeasurements()
         {
         }

@@ -34,6 +34,9 @@ public class PageTransitionsTests
         [(PageState.Remote, PageEvent.Lose)] = PageState.Lost,
         [(PageState.Lost, PageEvent.DropStart)] = PageState.Dropping,
         [(PageState.Dropping, PageEvent.DropDone)] = PageState.Untouched,
+        [(PageState.Resident, PageEvent.ClearStart)] = PageState.Clearing,
+        [(PageState.Clearing, PageEvent.ClearDone)] = PageState.Remote,
+        [(PageState.Clearing, PageEvent.ClearBusy)] = PageState.Resident,
     };
 
     [Fact]

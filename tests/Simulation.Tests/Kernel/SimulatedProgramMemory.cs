@@ -47,6 +47,8 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     public bool TakeCopies { get; }
 
+    public bool CanProtect { get; init; } = true;
+
     public int Pages => _pages.Length;
 
     /// <summary>Pages that exist now, in segments and in staging.</summary>
@@ -137,7 +139,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         return count;
     }
 
-    public int Copy(ulong address, byte* source, int pages, out int copied)
+    public int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied)
     {
         int first = PageOf(address);
         int errno = 0;
@@ -152,9 +154,14 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
             Buffer.MemoryCopy(source + ((nint)copied << PageSize.Shift), Data(page), PageSize.Bytes, PageSize.Bytes);
             Install(page, KernelPage.Present);
+            _protected[page] = (mode & CopyMode.WriteProtect) != 0;
         }
 
-        WakeRange(first, copied, mayBeLost: true);
+        if ((mode & CopyMode.LeaveAsleep) == 0)
+        {
+            WakeRange(first, copied, mayBeLost: true);
+        }
+
         return errno;
     }
 
@@ -191,11 +198,11 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         return 0;
     }
 
-    public int Unprotect(ulong address)
+    public int Unprotect(ulong address, int pages)
     {
         int page = PageOf(address);
-        _protected[page] = false;
-        WakeRange(page, 1, mayBeLost: true);
+        Array.Fill(_protected, false, page, pages);
+        WakeRange(page, pages, mayBeLost: true);
         return 0;
     }
 

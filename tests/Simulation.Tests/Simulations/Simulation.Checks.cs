@@ -71,7 +71,7 @@ internal sealed unsafe partial class Simulation
             return;
         }
 
-        if (entry.State is not (PageState.Remote or PageState.Fetching or PageState.Held))
+        if (entry.State is not (PageState.Remote or PageState.Fetching or PageState.Held or PageState.Clearing))
         {
             throw new SimulationException($"the last copy of page {page} is dropped from staging; the pager has it {entry.State}");
         }

@@ -43,6 +43,7 @@ internal sealed partial class Simulation : IDisposable
         _memory = new SimulatedProgramMemory(settings.ArenaPages, settings.StagingPages, settings.Threads, settings.TakeCopies, settings.Seed + 1)
         {
             BusyPerMillion = settings.BusyPerMillion,
+            CanProtect = settings.Seed % 4 != 3,
             LostWakesPerMillion = settings.LostWakesPerMillion,
         };
         _reader = Connect(settings.Seed + 2, settings.ReaderEndsAt);
@@ -58,7 +59,7 @@ internal sealed partial class Simulation : IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, _memory.Hash, settings.Eviction);
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction);
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);

@@ -4,7 +4,7 @@ using Hecatonchire.Units;
 namespace Hecatonchire.Bench.Workloads;
 
 /// <summary>
-/// Memory full of pseudo-random 64-bit words with a checksum: their sum, each times 2i + 1, modulo 2^64. An odd weight
+/// Memory full of <see cref="FillData"/> with a checksum: the sum of its 64-bit words, each times 2i + 1, modulo 2^64. An odd weight
 /// loses no bit, so one wrong word always shows, and different weights tell pages apart that have changed places.
 /// </summary>
 internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, WorkloadOptions options, PhaseProgress progress)
@@ -65,7 +65,7 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
         ulong sum = 0;
         for (long i = from; i < to; i++)
         {
-            ulong value = PseudoRandom.At(seed, i);
+            ulong value = FillData.WordAt(seed, i);
             words[i] = value;
             sum += value * ((2 * (ulong)i) + 1);
         }

@@ -1,14 +1,15 @@
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 
 namespace Hecatonchire.Bench.Workloads;
 
 /// <summary>
-/// One thread that touches pages in random order, none twice, after all have been moved to the sponsor: every touch is a hard
-/// fault, measured alone.
+/// One thread that touches pages that are out, in random order, none twice: every touch is a hard fault, measured alone. A
+/// sponsor has all pages before; under swap those that are here, asked right before each touch, are passed over.
 /// </summary>
 internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions options, PhaseProgress progress)
     : ChecksummedWorkload(memory, options, progress)
@@ -22,15 +23,14 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
     private const long TouchesPerReport = 1024;
 
     private readonly LatencyHistogram _touches = new();
-    private int[] _order = [];
+    private readonly int[] _order = RandomOrder(options.Pages, options.Seed);
+    private readonly long[] _times = options.TouchesFile is null ? [] : new long[2 * options.AccessesInEffect];
 
     public override LatencyHistogram Touches => _touches;
 
     public override void Fill()
     {
         base.Fill();
-        long touches = Options.AccessesInEffect;
-        _order = RandomOrder(Options.Pages, touches + Math.Min(WarmUpTouches, Options.Pages - touches), Options.Seed);
         Progress.Begin("page-out", Options.Pages);
         for (long offset = 0; offset < Memory.Bytes; offset += PageOutBytes)
         {
@@ -52,42 +52,66 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
             }
 
             // Also without pages to spare: the call makes the runtime compile the method before the first measured touch.
-            long wrong = Touch(Words, _order.AsSpan(touches), Options.Seed, _touches);
+            long wrong = 0;
+            int warmUp = Math.Min(WarmUpTouches, _order.Length - touches);
+            Touch(Memory, _order.AsSpan(_order.Length - warmUp), warmUp, Options.Seed, _touches, [], ref wrong);
             _touches.Clear();
-            for (int done = 0; done < touches; done += (int)TouchesPerReport)
+            ReadOnlySpan<int> pages = _order.AsSpan(0, _order.Length - warmUp);
+            while (_touches.Count < touches && pages.Length > 0)
             {
-                int now = (int)Math.Min(TouchesPerReport, touches - done);
-                wrong += Touch(Words, _order.AsSpan(done, now), Options.Seed, _touches);
-                Progress.Add(now);
+                long before = _touches.Count;
+                long now = Math.Min(TouchesPerReport, touches - before);
+                Span<long> times = _times.Length == 0 ? [] : _times.AsSpan((int)(2 * before), (int)(2 * now));
+                pages = pages[Touch(Memory, pages, now, Options.Seed, _touches, times, ref wrong)..];
+                Progress.Add(_touches.Count - before);
             }
 
             CountMismatches(wrong);
         });
-        Accesses = touches;
+        Accesses = _touches.Count;
+        if (Options.TouchesFile is { } file)
+        {
+            File.WriteAllBytes(file, MemoryMarshal.AsBytes(_times.AsSpan(0, (int)(2 * Accesses))));
+        }
     }
 
+    /// <summary>Touches up to <paramref name="touches"/> of the pages; returns how many of them are done with, passed over or touched.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long Touch(ulong* words, ReadOnlySpan<int> pages, ulong seed, LatencyHistogram latencies)
+    private static int Touch(IBenchMemory memory, ReadOnlySpan<int> pages, long touches, ulong seed, LatencyHistogram latencies, Span<long> times, ref long wrong)
     {
-        long wrong = 0;
-        foreach (int page in pages)
+        var words = (ulong*)memory.Address;
+        int next = 0;
+        int at = 0;
+        while (next < pages.Length && touches > 0)
         {
+            long page = pages[next++];
+            if (memory.IsHereUnasked(page * Units.PageSize.Bytes))
+            {
+                continue;
+            }
+
+            touches--;
             long probe = ProbeOf(page);
             long start = Stopwatch.GetTimestamp();
             ulong value = Volatile.Read(ref words[probe]);
             long end = Stopwatch.GetTimestamp();
             latencies.Record((end - start) * 1_000_000_000 / Stopwatch.Frequency);
-            if (value != PseudoRandom.At(seed, probe))
+            if (at < times.Length)
+            {
+                times[at++] = start;
+                times[at++] = end;
+            }
+
+            if (value != FillData.WordAt(seed, probe))
             {
                 wrong++;
             }
         }
 
-        return wrong;
+        return next;
     }
 
-    /// <summary>The first <paramref name="count"/> of a random order of all pages.</summary>
-    private static int[] RandomOrder(long pages, long count, ulong seed)
+    private static int[] RandomOrder(long pages, ulong seed)
     {
         int[] order = new int[pages];
         for (int i = 0; i < order.Length; i++)
@@ -96,13 +120,13 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
         }
 
         var random = new PseudoRandom(PseudoRandom.Derive(seed, 0));
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < order.Length; i++)
         {
             int other = i + (int)random.Below(pages - i);
             (order[i], order[other]) = (order[other], order[i]);
         }
 
-        return order.AsSpan(0, (int)count).ToArray();
+        return order;
     }
 
     /// <summary>Core 0, or the first that this process may use.</summary>

@@ -37,7 +37,7 @@ internal sealed unsafe class ScanWorkload(IBenchMemory memory, WorkloadOptions o
         for (long page = from; page < to; page++)
         {
             long probe = ProbeOf(page);
-            if (Volatile.Read(ref words[probe]) != PseudoRandom.At(seed, probe))
+            if (Volatile.Read(ref words[probe]) != FillData.WordAt(seed, probe))
             {
                 wrong++;
             }

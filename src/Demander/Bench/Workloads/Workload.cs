@@ -29,7 +29,8 @@ internal abstract class Workload(IBenchMemory memory, WorkloadOptions options, P
     {
         WorkloadKind.Fault => new FaultWorkload(memory, options, progress),
         WorkloadKind.Scan => new ScanWorkload(memory, options, progress),
-        WorkloadKind.RandomWalk => new RandomWalkWorkload(memory, options, progress),
+        WorkloadKind.RandomWalk => new RandomWalkWorkload<UniformPages>(memory, options, progress, new UniformPages(options.Pages)),
+        WorkloadKind.Zipf => new RandomWalkWorkload<ZipfPages>(memory, options, progress, new ZipfPages(options.Pages, options.Theta)),
         _ => new QuicksortWorkload(memory, options, progress),
     };
 }

@@ -6,6 +6,7 @@ internal enum WorkloadKind
     Fault,
     Scan,
     RandomWalk,
+    Zipf,
     Quicksort,
 }
 
@@ -16,6 +17,7 @@ internal static class WorkloadNames
         WorkloadKind.Fault => "fault",
         WorkloadKind.Scan => "scan",
         WorkloadKind.RandomWalk => "random-walk",
+        WorkloadKind.Zipf => "zipf",
         _ => "quicksort",
     };
 

@@ -8,6 +8,9 @@ internal sealed record WorkloadOptions
     public const int ThreadsMax = 256;
     public const int PassesMax = 1000;
 
+    /// <summary>As in YCSB.</summary>
+    public const double ThetaDefault = 0.99;
+
     /// <summary>A touch that is one of so many is measured alone: more would only lengthen the run.</summary>
     public const long FaultAccessesDefaultMax = 100_000;
 
@@ -20,17 +23,23 @@ internal sealed record WorkloadOptions
 
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>Random-walk: steps of all threads together. Fault: touches, at most one per page. Null: as many as sensible.</summary>
+    /// <summary>Random-walk and zipf: steps of all threads together. Fault: touches, at most one per page. Null: as many as sensible.</summary>
     public long? Accesses { get; init; }
 
-    /// <summary>Random-walk: percent of the steps that write.</summary>
+    /// <summary>Random-walk and zipf: percent of the steps that write.</summary>
     public int WritePercent { get; init; } = 20;
+
+    /// <summary>Zipf: how uneven, above 0 and below 1.</summary>
+    public double Theta { get; init; } = ThetaDefault;
 
     /// <summary>Scan: how often it goes over the memory.</summary>
     public int Passes { get; init; } = 2;
 
     /// <summary>Fault: keeps the touching thread on one core.</summary>
     public bool Pin { get; init; }
+
+    /// <summary>Fault: a file for the start and end of every touch; null: none.</summary>
+    public string? TouchesFile { get; init; }
 
     public long Pages => Bytes / PageSize.Bytes;
 

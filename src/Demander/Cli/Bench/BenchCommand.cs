@@ -1,6 +1,6 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Hecatonchire.Bench;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Host;
 using Hecatonchire.Pager;
@@ -14,21 +14,39 @@ internal static class BenchCommand
 {
     private static readonly (WorkloadKind Kind, string Description)[] Benchmarks =
     [
-        (WorkloadKind.Fault, "Single pages in random order, each fetched from the sponsor: the latency of a hard fault"),
+        (WorkloadKind.Fault, "Single pages in random order, each of them out: the latency of a hard fault"),
         (WorkloadKind.Scan, "One word of each page in order: how fast pages stream in"),
         (WorkloadKind.RandomWalk, "Random words read and written by several threads"),
+        (WorkloadKind.Zipf, "Random words read and written by several threads, some pages far more often than others, as in a cache"),
         (WorkloadKind.Quicksort, "Parallel quicksort of 32-bit integers"),
     ];
 
+    private const string Details =
+        "Systems (--system):\n"
+        + "  heca                    the pager; it takes --embedded or --sponsor\n"
+        + "  local                   ordinary memory without a limit\n"
+        + "  disk-swap               the kernel's swap on a file in --swap-dir\n"
+        + "  zram-lzo-rle, zram-lz4  the kernel's swap on compressed memory\n"
+        + "  zswap                   the kernel's compressed cache before swap on a file\n\n"
+        + "Swap takes root. Its worker runs in a memory cgroup that allows --local of the data and what the process itself needs; cgroup,\n"
+        + "swap area and settings are gone at the end, also of an interrupted run. That the kernel kills the worker for want of\n"
+        + "memory is a result: `OOM-killed`, status 1.\n\n"
+        + "Examples:\n"
+        + "  heca bench random-walk --embedded --size 1GiB --local 1:4\n"
+        + "  heca bench random-walk --system zram-lz4 --size 1GiB --local 1:4   the same work, swapped\n";
+
     public static Command Create()
     {
-        var command = new Command("bench", "Measure sponsored memory; every run verifies its data");
+        var command = new DetailedCommand("bench", "Measure sponsored memory, and what people use without it; every run verifies its data", Details);
         foreach ((WorkloadKind kind, string description) in Benchmarks)
         {
             command.Add(CreateBenchmark(kind, description));
         }
 
         command.Add(CreateDemo());
+        command.Add(SuiteCommand.Create());
+        command.Add(ReportCommand.Create());
+        command.Add(RatiosCommand.Create());
         return command;
     }
 
@@ -52,7 +70,7 @@ internal static class BenchCommand
         return command;
     }
 
-    private static Option<bool> ProgressOption() => new("--progress") { Description = "Progress as plain lines on standard error, also without a terminal" };
+    public static Option<bool> ProgressOption() => new("--progress") { Description = "Progress as plain lines on standard error, also without a terminal" };
 
     private static BenchSettings[] DemoSettings()
     {
@@ -81,29 +99,17 @@ internal static class BenchCommand
     {
         TextWriter output = parsed.InvocationConfiguration.Output, error = parsed.InvocationConfiguration.Error;
         var display = new ProgressDisplay(error, ProgressDisplay.ModeFor(plain));
-        using var interruption = new Interruption();
-        try
-        {
-            return RunAll(read(), display, output, json, interruption.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            display.Clear();
-            return HecaCommandLine.Fail(interruption.Status, "interrupted");
-        }
-        finally
-        {
-            display.Clear();
-        }
+        return Interruption.Guard(display, token => RunAll(read(), display, output, json, token));
     }
 
     private static int RunAll(BenchSettings[] runs, ProgressDisplay display, TextWriter output, bool json, CancellationToken cancellation)
     {
-        if (HostRequirements.FirstMissing() is { } missing)
+        if (runs.Any(r => r.System == MemorySystem.Heca) && HostRequirements.FirstMissing() is { } missing)
         {
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
+        SwapJournal.CleanUp();
         using ILoggerFactory loggers = ConsoleLogging.Create(LogLevel.Warning);
         List<BenchResult> results = [];
         foreach (BenchSettings run in runs)
@@ -127,43 +133,5 @@ internal static class BenchCommand
         }
 
         return ExitStatus.Done;
-    }
-
-    /// <summary>SIGINT, SIGTERM and SIGHUP as a token, so that the worker, the pager and the sponsor end in order.</summary>
-    private sealed class Interruption : IDisposable
-    {
-        private const int SignalBase = 128;
-
-        private readonly CancellationTokenSource _source = new();
-        private readonly PosixSignalRegistration[] _registrations;
-        private int _signal = Interop.Libc.SIGINT;
-
-        public Interruption() => _registrations =
-        [
-            PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Interrupt(c, Interop.Libc.SIGINT)),
-            PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Interrupt(c, Interop.Libc.SIGTERM)),
-            PosixSignalRegistration.Create(PosixSignal.SIGHUP, c => Interrupt(c, 1)),
-        ];
-
-        public CancellationToken Token => _source.Token;
-
-        public int Status => SignalBase + Volatile.Read(ref _signal);
-
-        public void Dispose()
-        {
-            foreach (PosixSignalRegistration registration in _registrations)
-            {
-                registration.Dispose();
-            }
-
-            _source.Dispose();
-        }
-
-        private void Interrupt(PosixSignalContext context, int signal)
-        {
-            context.Cancel = true;
-            Volatile.Write(ref _signal, signal);
-            _source.Cancel();
-        }
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Bench;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 
 namespace Hecatonchire.Cli.Bench;
@@ -16,11 +17,13 @@ internal static class BenchWorkerCommand
         var accesses = new Option<long?>("--accesses");
         var writes = new Option<int>("--writes");
         var passes = new Option<int>("--passes") { DefaultValueFactory = _ => 1 };
+        var theta = new Option<double>("--theta") { DefaultValueFactory = _ => WorkloadOptions.ThetaDefault };
         var pin = new Option<bool>("--pin");
-        var local = new Option<bool>("--in-local-memory");
+        var touches = new Option<string?>("--touches");
+        var memory = new Option<WorkerMemory>("--memory");
         var command = new Command(WorkerProcess.Subcommand, "The side of a benchmark that touches the memory")
         {
-            kind, size, threads, seed, accesses, writes, passes, pin, local,
+            kind, size, threads, seed, accesses, writes, passes, theta, pin, touches, memory,
         };
         command.Hidden = true;
         command.SetAction(parsed =>
@@ -40,12 +43,17 @@ internal static class BenchWorkerCommand
                 Accesses = parsed.GetValue(accesses),
                 WritePercent = parsed.GetValue(writes),
                 Passes = parsed.GetValue(passes),
+                Theta = parsed.GetValue(theta),
                 Pin = parsed.GetValue(pin),
+                TouchesFile = parsed.GetValue(touches),
             };
             using var worker = new BenchWorker(Console.Out, Console.In);
-            return worker.Run(
-                options,
-                parsed.GetValue(local) ? static bytes => new LocalBenchMemory(bytes) : static bytes => new SponsoredBenchMemory(bytes));
+            return worker.Run(options, parsed.GetValue(memory) switch
+            {
+                WorkerMemory.Sponsored => static bytes => new SponsoredBenchMemory(bytes),
+                WorkerMemory.Local => static bytes => new LocalBenchMemory(bytes),
+                _ => static bytes => new SwappedBenchMemory(bytes),
+            });
         });
         return command;
     }

@@ -1,0 +1,24 @@
+namespace Hecatonchire.Bench.Suite;
+
+/// <summary>The columns of a report: the systems of `heca bench --system`, and the floor, which is a program of its own.</summary>
+internal static class SuiteSystems
+{
+    public const string Floor = "floor";
+
+    public static string Heca { get; } = MemorySystem.Heca.Name();
+
+    public static string Local { get; } = MemorySystem.Local.Name();
+
+    /// <summary>In the order of the columns.</summary>
+    public static IReadOnlyList<string> All { get; } =
+    [
+        Local, Floor, Heca,
+        MemorySystem.DiskSwap.Name(), MemorySystem.ZramLzoRle.Name(), MemorySystem.ZramLz4.Name(), MemorySystem.Zswap.Name(),
+    ];
+
+    /// <summary>The slowest first, as far as one can know beforehand: what one of them does in a time, the others do in less.</summary>
+    public static IReadOnlyList<string> SlowestFirst { get; } =
+    [
+        MemorySystem.DiskSwap.Name(), MemorySystem.Zswap.Name(), MemorySystem.ZramLzoRle.Name(), MemorySystem.ZramLz4.Name(), Heca, Local,
+    ];
+}

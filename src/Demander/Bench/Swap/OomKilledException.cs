@@ -1,0 +1,9 @@
+using Hecatonchire.Cli;
+
+namespace Hecatonchire.Bench.Swap;
+
+/// <summary>
+/// The kernel killed the worker because it found no page to swap out in time, though swap was free. A result of the system that
+/// is measured, not a defect of the measurement.
+/// </summary>
+internal sealed class OomKilledException(string message) : CommandException(message, ExitStatus.Failed);

@@ -1,0 +1,52 @@
+using System.Diagnostics;
+using Hecatonchire.Bench;
+using Hecatonchire.Metrics;
+using Xunit;
+
+namespace Hecatonchire.Tests.Bench;
+
+public class FaultBreakdownTests
+{
+    private static readonly long s_us = Stopwatch.Frequency / 1_000_000;
+
+    [Fact]
+    public void Stages_are_the_gaps_between_the_two_sides_times_and_the_last_row_is_all_of_them()
+    {
+        FaultTrace.Stages[] faults = [Fault(at: 0), Fault(at: 100), Fault(at: 200)];
+        long[] touches = [100 * s_us, 122 * s_us, 200 * s_us, 222 * s_us];
+
+        FaultStage[] stages = Assert.IsType<FaultStage[]>(FaultBreakdown.Of(faults, touches));
+
+        Assert.Equal([3, 1, 4, 6, 7, 1, 22], stages.Select(stage => stage.P50));
+        Assert.Equal(stages[..^1].Sum(stage => stage.Mean), stages[^1].Mean, 2);
+        Assert.Equal(stages[..^1].Sum(stage => stage.SlowMean), stages[^1].SlowMean, 2);
+    }
+
+    [Fact]
+    public void A_program_that_goes_on_before_the_pager_has_looked_at_its_clock_is_not_back_in_negative_time()
+    {
+        long[] touches = [100 * s_us, 119 * s_us];
+
+        FaultStage[] stages = Assert.IsType<FaultStage[]>(FaultBreakdown.Of([Fault(at: 100)], touches));
+
+        Assert.Equal(0, stages[^2].P50);
+        Assert.Equal(19, stages[^1].P50);
+    }
+
+    [Fact]
+    public void Faults_that_are_not_the_touches_make_no_breakdown()
+    {
+        Assert.Null(FaultBreakdown.Of([Fault(at: 0)], [100 * s_us, 122 * s_us]));
+        Assert.Null(FaultBreakdown.Of([], [100 * s_us, 122 * s_us]));
+        Assert.Null(FaultBreakdown.Of([Fault(at: 0)], []));
+    }
+
+    private static FaultTrace.Stages Fault(long at) => new()
+    {
+        Awake = (at + 3) * s_us,
+        Read = (at + 4) * s_us,
+        Sent = (at + 8) * s_us,
+        Received = (at + 14) * s_us,
+        Installed = (at + 21) * s_us,
+    };
+}
