@@ -27,5 +27,4 @@ internal static unsafe partial class Libc
     public static partial int InCore(void* address, nuint length, byte* pages);
 
     public const int SWAP_FLAG_PREFER = 0x8000, SWAP_PRIORITY_MAX = 0x7FFF;
-    public const int MADV_PAGEOUT = 21;
 }

@@ -12,10 +12,7 @@ internal sealed unsafe class SwappedBenchMemory(long bytes) : IBenchMemory
 
     public long Bytes => _memory.Bytes;
 
-    /// <summary>
-    /// Nothing: the limit has pushed out what it had to. MADV_PAGEOUT would push out all, but the pages that come back after it all count as
-    /// working set, and on Linux 6.18 reclaim then gave up in 5 of 8 runs over zram and killed the worker; without it in none.
-    /// </summary>
+    /// <summary>Nothing: the limit has pushed out what it had to.</summary>
     public void PageOut(long offset, long length)
     {
     }

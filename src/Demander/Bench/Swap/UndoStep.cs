@@ -64,13 +64,16 @@ internal sealed record SwapOff(string Path) : UndoStep
 {
     public override string ToLine() => $"swapoff\t{Path}";
 
-    public override void Undo()
+    public override void Undo() => Insist($"swapoff {Path}", () =>
     {
-        if (SwapArea.UsedBytes(Path) is not null)
+        if (SwapArea.UsedBytes(Path) is null || Libc.SwapOff(Path) == 0)
         {
-            Insist($"swapoff {Path}", () => Libc.SwapOff(Path) == 0 ? 0 : Libc.Errno);
+            return 0;
         }
-    }
+
+        // Of an area in use EINVAL says that somebody else is turning it off at this moment.
+        return Libc.Errno == Errno.EINVAL ? Errno.EBUSY : Libc.Errno;
+    });
 }
 
 internal sealed record FileRemoval(string Path) : UndoStep
