@@ -27,14 +27,14 @@ public sealed class BenchSuiteTests : IDisposable
     [Fact]
     public void A_quick_suite_measures_everything_and_reports_it()
     {
-        (int status, string output, string error) = Run("suite", "--quick", "--systems", "local,floor,heca", "--size", "16MiB", "--out", Out, "--json");
+        (int status, string output, string error) = Run("suite", "--quick", "--systems", "local,floor,heca", "--out", Out, "--json");
 
         Assert.True(status == 0, error);
         SuiteResults results = SuiteStore.Read(Out);
         Assert.True(results.Complete);
         Assert.All(results.Runs, run => Assert.True(run.Outcome == SuiteOutcome.Done, $"{run.Cell}: {run.Message}"));
         Assert.Equal(SuiteMatrix.Cells(SuiteMatrix.Rows(results.Settings)).Select(cell => cell.Id), results.Runs.Select(run => run.Cell));
-        Assert.Equal($"heca bench suite --quick --systems local,floor,heca --size 16MiB --out {Out} --json", results.Command);
+        Assert.Equal($"heca bench suite --quick --systems local,floor,heca --out {Out} --json", results.Command);
         Assert.Contains("+", results.Build, StringComparison.Ordinal);
 
         using JsonDocument summary = JsonDocument.Parse(output);
@@ -63,12 +63,12 @@ public sealed class BenchSuiteTests : IDisposable
     public void An_interrupted_suite_leaves_its_results_and_nothing_else_and_goes_on()
     {
         Directory.CreateDirectory(Temporary);
-        using (Process suite = Start("suite", "--quick", "--systems", "local,heca", "--work", "fault,quicksort", "--size", "16MiB", "--out", Out, "--progress"))
+        using (Process suite = Start("suite", "--quick", "--systems", "local,heca", "--work", "fault,quicksort,threads", "--out", Out, "--progress"))
         {
             // In the middle of the run with a pager and a sponsor.
-            string seen = ReadUntil(suite.StandardError, "quicksort at 1:2, heca");
-            Assert.Matches(@"^\[4/5\] [0-9:]+, about [0-9:]+ left, round 1: quicksort at 1:2, heca$", seen);
-            Assert.True(SpinWait.SpinUntil(() => Directory.GetFileSystemEntries(Temporary).Length > 0, Deadline), "no sponsor was started");
+            string seen = ReadUntil(suite.StandardError, "quicksort at 1:4, heca");
+            Assert.Matches(@"^\[4/6\] [0-9:]+, about [0-9:]+ left, round 1: quicksort at 1:4, heca$", seen);
+            Assert.True(SpinWait.SpinUntil(() => Directory.GetDirectories(Temporary, "heca-bench-*").Length > 0, Deadline), "no pager was started");
             Assert.Equal(0, Libc.Kill(suite.Id, Libc.SIGTERM));
             string rest = suite.StandardError.ReadToEnd();
             Assert.True(suite.WaitForExit(Deadline));
@@ -91,7 +91,7 @@ public sealed class BenchSuiteTests : IDisposable
         Assert.True(continued.Complete);
         Assert.Equal(interrupted.Command, continued.Command);
         Assert.Equal(interrupted.Runs.Select(Described), continued.Runs.Take(3).Select(Described));
-        Assert.Equal(["quicksort/1:2/trend/heca", "quicksort/1:4/trend/heca"], continued.Runs.Skip(3).Select(run => run.Cell));
+        Assert.Equal(["quicksort/1:4/trend/heca", "random-walk/w20/t1/1:4/trend/heca", "random-walk/w20/t4/1:4/trend/heca"], continued.Runs.Skip(3).Select(run => run.Cell));
     }
 
     /// <summary>The swap of a kernel without it, a program that is killed: a line in the report, not the end.</summary>
@@ -110,7 +110,7 @@ public sealed class BenchSuiteTests : IDisposable
 
         // Less memory than a benchmark takes.
         Assert.Equal(2, results.Runs.Count);
-        Assert.All(results.Runs, run => Assert.Equal((SuiteOutcome.Failed, "heca: --size: '1MiB' is not a size from 4MiB to 4TiB"), (run.Outcome, run.Message)));
+        Assert.All(results.Runs, run => Assert.Equal((SuiteOutcome.Failed, "--size: '1MiB' is not a size from 4MiB to 4TiB"), (run.Outcome, run.Message)));
         Assert.Equal(0, SuiteCommand.Finish(results, Out, TextWriter.Null, json: false));
         Assert.Contains("What did not end well", File.ReadAllText(Path.Combine(Out, ReportFiles.Markdown)), StringComparison.Ordinal);
 

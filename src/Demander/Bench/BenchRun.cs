@@ -138,7 +138,7 @@ internal sealed class BenchRun
         catch (CommandException) when (swap.OomKills > 0)
         {
             throw new OomKilledException(
-                $"OOM-killed: the kernel ended the worker of {Workload.Kind.Name()} on {_settings.System.Name()} in its cgroup of "
+                $"the kernel ended the worker of {Workload.Kind.Name()} on {_settings.System.Name()} in its cgroup of "
                 + $"{new ByteSize(swap.LimitBytes)}, with swap free");
         }
     }

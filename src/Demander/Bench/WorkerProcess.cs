@@ -45,6 +45,8 @@ internal static class WorkerProcess
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        // A worker that is killed would leave the runtime's sockets for debuggers among the temporary files.
+        start.Environment.TryAdd("DOTNET_EnableDiagnostics", "0");
         start.Environment.Remove(SocketEnvironment);
         if (socket is not null)
         {

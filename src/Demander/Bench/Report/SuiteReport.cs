@@ -61,7 +61,16 @@ internal static class SuiteReport
                     "What a page costs in processor time, in the measured part. The whole host includes what no process accounts for, such as the kernel's "
                     + "swap threads, and everything else that ran. Threads that wait by spinning count as working.",
                 ],
-                Tables = [SuiteTables.HostCpu(view), SuiteTables.HecaCpu(view)],
+                Tables = [SuiteTables.HostCpu(view), SuiteTables.ProgramCpu(view), SuiteTables.HecaCpu(view)],
+            },
+            new("Memory of swap")
+            {
+                Paragraphs =
+                [
+                    "zram and zswap keep the pages that are not in their place in memory of this host all the same, compressed: beyond the share that may be here "
+                    + "they take what this table says. A disk and a sponsor on another host take none.",
+                ],
+                Tables = [SuiteTables.Devices(view)],
             },
             new("What did not end well") { Tables = [Failures(results)] },
             Method(view),

@@ -67,6 +67,12 @@ internal static class SuiteTables
         "Processor time of all CPUs of the host, µs per page that came in",
         view.RowsOf(s_main).Select(row => new Line(row.Title, system => CpuPerPage(view, row, system, cpu => cpu.Host))));
 
+    /// <summary>With kernel swap it is the program that faults, reclaims and compresses; with a pager it only waits.</summary>
+    public static ReportTable ProgramCpu(SuiteView view) => PerSystem(
+        view,
+        "Processor time of the program itself, µs per page that came in",
+        view.RowsOf(s_main).Select(row => new Line(row.Title, system => CpuPerPage(view, row, system, cpu => cpu.Worker))));
+
     /// <summary>The program's own is all that swap has beside threads of the kernel; heca's is spread over three processes.</summary>
     public static ReportTable HecaCpu(SuiteView view) => new(
         "heca: processor time by side, µs per page that came in",
@@ -78,6 +84,12 @@ internal static class SuiteTables
                    row.Title, .. s_sides.Select(side => CpuPerPage(view, row, SuiteSystems.Heca, side)),
                ],
         ]);
+
+    public static ReportTable Devices(SuiteView view) => PerSystem(
+        view,
+        "On the swap device at the end, MiB",
+        view.RowsOf(s_main).Select(row => new Line(
+            row.Title, system => view.Median(row, system, m => m.DeviceBytes / (1 << 20)) is { } mib ? Figure.Significant(mib) : SuiteView.None)));
 
     private static string CpuPerPage(SuiteView view, SuiteRow row, string system, Func<CpuSeconds, double?> side) =>
         view.Median(row, system, m => m.PagesIn > 0 && m.Cpu is { } cpu ? side(cpu) * MicrosecondsPerSecond / m.PagesIn : null) is { } perPage

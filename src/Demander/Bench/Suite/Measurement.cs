@@ -18,6 +18,9 @@ internal sealed record Measurement
 
     public double? PagesOut { get; init; }
 
+    /// <summary>On the swap device at the end of the measured part.</summary>
+    public double? DeviceBytes { get; init; }
+
     /// <summary>As the touching thread sees it, by percentage, upwards.</summary>
     public IReadOnlyList<LatencyPoint> Touches { get; init; } = [];
 
@@ -33,6 +36,7 @@ internal sealed record Measurement
         PagesPerS = Number(output, "pages_per_s"),
         PagesIn = Number(output, "pages_in"),
         PagesOut = Number(output, "pages_out"),
+        DeviceBytes = Number(output, "device_bytes"),
         Touches = TouchesOf(output),
         Cpu = Member(output, "cpu_s") is { } cpu
             ? new CpuSeconds(Number(cpu, "worker") ?? 0, Number(cpu, "pager") ?? 0, Number(cpu, "sponsor"), Number(cpu, "host"))

@@ -42,6 +42,11 @@ internal sealed record SuiteCell(SuiteRow Row, string System)
             }
         }
 
+        if (settings.SwapDirectory is { } directory && SuiteSystems.HasFile(System))
+        {
+            arguments.AddRange(["--swap-dir", directory]);
+        }
+
         switch (workload.Kind)
         {
             case WorkloadKind.Fault:

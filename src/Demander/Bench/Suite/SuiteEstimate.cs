@@ -58,10 +58,10 @@ internal sealed class SuiteEstimate(SuiteSettings settings)
         ? known switch
         {
             MemorySystem.Local => new Speed(3, 1, 0.02),
-            MemorySystem.Heca => new Speed(5, 1.25, 0.3),
-            MemorySystem.DiskSwap => new Speed(15, 2.6, 1),
-            MemorySystem.Zswap => new Speed(8, 1.8, 0.4),
-            _ => new Speed(7, 1.7, 0.4),
+            MemorySystem.Heca => new Speed(7, 1.3, 0.3),
+            MemorySystem.DiskSwap => new Speed(22, 2.7, 1),
+            MemorySystem.Zswap => new Speed(10, 1.8, 0.4),
+            _ => new Speed(8, 1.75, 0.4),
         }
         : new Speed(1.5, 1, 0.3);
 }

@@ -22,7 +22,7 @@ internal static class SuiteMatrix
     private static Part PartOf(SuiteScale scale) => scale switch
     {
         SuiteScale.Full => new([1, 4], [0, Writes], ["3:4", "1:2", "1:3", "1:4", "1:5"], [16, 32, 64, 128, 256], ["none", "window", "trend"], [1, 2, 4, 8]),
-        SuiteScale.Quick => new([4], [Writes], ["1:2", "1:4"], [16, 64], ["none", "trend"], [1, 4]),
+        SuiteScale.Quick => new([4], [Writes], ["1:4"], [16, 64], ["trend"], [1, 4]),
         _ => new([4], [Writes], ["1:4"], [], [], []),
     };
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Interop;
@@ -133,9 +134,11 @@ internal sealed class SuiteRunner
                 : (SuiteOutcome.Unverified, output, end.Complaint);
         }
 
-        string message = end.Complaint ?? $"ended with status {end.Status} and without a word";
+        const string prefix = "heca: ";
+        string line = end.Complaint ?? $"ended with status {end.Status} and without a word";
+        string message = line.StartsWith(prefix, StringComparison.Ordinal) ? line[prefix.Length..] : line;
         SuiteOutcome outcome = end.TimedOut ? SuiteOutcome.TimedOut
-            : message.Contains("OOM-killed", StringComparison.Ordinal) ? SuiteOutcome.OomKilled
+            : message.StartsWith(OomKilledException.Mark, StringComparison.Ordinal) ? SuiteOutcome.OomKilled
             : SuiteOutcome.Failed;
         return (outcome, null, message);
     }

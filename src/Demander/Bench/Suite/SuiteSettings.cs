@@ -19,7 +19,7 @@ internal enum SuiteScale
 internal sealed record SuiteSettings
 {
     public const long SizeDefault = 1L << 30;
-    public const long QuickSizeDefault = 32L << 20;
+    public const long QuickSizeDefault = 16L << 20;
     public const int RunsDefault = 3;
     public const double CellSecondsDefault = 5;
 
@@ -38,6 +38,9 @@ internal sealed record SuiteSettings
 
     /// <summary>How long the slowest system of a row may take, roughly; quicksort takes what it takes.</summary>
     public double CellSeconds { get; init; } = CellSecondsDefault;
+
+    /// <summary>Where swap files go; null: where `heca bench` puts them.</summary>
+    public string? SwapDirectory { get; init; }
 
     public ulong Seed { get; init; } = 1;
 

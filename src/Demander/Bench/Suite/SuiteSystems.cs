@@ -16,6 +16,9 @@ internal static class SuiteSystems
         MemorySystem.DiskSwap.Name(), MemorySystem.ZramLzoRle.Name(), MemorySystem.ZramLz4.Name(), MemorySystem.Zswap.Name(),
     ];
 
+    /// <summary>Swap to a file.</summary>
+    public static bool HasFile(string system) => system == MemorySystem.DiskSwap.Name() || system == MemorySystem.Zswap.Name();
+
     /// <summary>The slowest first, as far as one can know beforehand: what one of them does in a time, the others do in less.</summary>
     public static IReadOnlyList<string> SlowestFirst { get; } =
     [

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Bench.Suite;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Cli.Bench;
@@ -11,7 +12,7 @@ internal sealed class SuiteOptions
     private const int RunsMax = 100;
     private const double CellSecondsMax = 600;
 
-    private readonly Option<string?> _size = new("--size") { HelpName = "SIZE", Description = "The program's memory [default: 1GiB; with --quick 32MiB]" };
+    private readonly Option<string?> _size = new("--size") { HelpName = "SIZE", Description = "The program's memory [default: 1GiB; with --quick 16MiB]" };
 
     private readonly Option<int?> _runs = new("--runs") { HelpName = "N", Description = "Runs of everything, of which medians are taken [default: 3; with --quick 1]" };
 
@@ -30,6 +31,12 @@ internal sealed class SuiteOptions
         DefaultValueFactory = _ => SuiteSettings.CellSecondsDefault,
     };
 
+    private readonly Option<string?> _swapDirectory = new("--swap-dir")
+    {
+        HelpName = "DIR",
+        Description = $"Where disk-swap and zswap make their swap file: on a disk, not in memory [default: {SwapFile.DefaultDirectory}]",
+    };
+
     private readonly Option<ulong> _seed = new("--seed") { HelpName = "N", Description = "Of data and accesses", DefaultValueFactory = _ => 1UL };
 
     private readonly Option<bool> _quick = new("--quick") { Description = "Few cells with little work in each: shows that everything runs, measures nothing" };
@@ -43,7 +50,7 @@ internal sealed class SuiteOptions
 
     private readonly Option<bool> _resume = new("--resume") { Description = "Continue an interrupted suite in --out, as it was started" };
 
-    private Option[] OfMatrix => [_size, _runs, _systems, _work, _cellSeconds, _seed, _quick];
+    private Option[] OfMatrix => [_size, _runs, _systems, _work, _cellSeconds, _swapDirectory, _seed, _quick];
 
     public void AddTo(Command command)
     {
@@ -88,6 +95,7 @@ internal sealed class SuiteOptions
             Systems = Names("--systems", parsed.GetValue(_systems), SuiteSystems.All),
             Work = Names("--work", parsed.GetValue(_work), SuiteWorkNames.All),
             CellSeconds = seconds,
+            SwapDirectory = parsed.GetValue(_swapDirectory) is { } directory ? Path.GetFullPath(directory) : null,
             Seed = parsed.GetValue(_seed),
             Scale = quick ? SuiteScale.Quick : SuiteScale.Full,
         };

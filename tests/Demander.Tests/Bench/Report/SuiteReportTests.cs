@@ -50,6 +50,7 @@ public sealed partial class SuiteReportTests
 
             // Processor time: of the host; of heca by side.
             "| scan | 7.00 | 7.00 | 7.00 | 7.00 | 7.00 | 7.00 |",
+            "| scan | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 |",
             "| quicksort at 1:4 | 1.00 | 2.00 | 3.00 | 7.00 |",
         ];
         Assert.All(facts, fact => Assert.Contains(fact, text, StringComparison.Ordinal));

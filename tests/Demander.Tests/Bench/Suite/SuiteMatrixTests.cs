@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.RegularExpressions;
 using Hecatonchire.Bench;
 using Hecatonchire.Bench.Suite;
+using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
@@ -78,7 +79,7 @@ public sealed partial class SuiteMatrixTests
     [InlineData(SuiteScale.Check)]
     internal void Commands_are_such_as_users_give(SuiteScale scale)
     {
-        var settings = new SuiteSettings { Scale = scale, SizeBytes = 48 << 20, Seed = 5 };
+        var settings = new SuiteSettings { Scale = scale, SizeBytes = 48 << 20, Seed = 5, SwapDirectory = "/somewhere" };
         foreach (SuiteCell cell in SuiteMatrix.Cells(SuiteMatrix.Rows(settings)).Where(cell => cell.System != SuiteSystems.Floor))
         {
             string[] arguments = cell.Arguments(settings, 3);
@@ -92,6 +93,7 @@ public sealed partial class SuiteMatrixTests
             Assert.Empty(parsed.Errors);
             BenchSettings read = options.Read(parsed);
             Assert.Equal((cell.System, 48L << 20, 5UL), (read.System.Name(), read.Workload.Bytes, read.Workload.Seed));
+            Assert.Equal(read.System is MemorySystem.DiskSwap or MemorySystem.Zswap ? "/somewhere" : SwapFile.DefaultDirectory, read.SwapDirectory);
             Assert.Equal((cell.Row.Workload.Threads, cell.Row.Workload.Pin), (read.Workload.Threads, read.Workload.Pin));
         }
     }
@@ -126,7 +128,7 @@ public sealed partial class SuiteMatrixTests
     public void Options_reach_the_settings()
     {
         Assert.Equal((1L << 30, 3, 5.0, SuiteScale.Full), Figures(Read("")));
-        Assert.Equal((32L << 20, 1, 5.0, SuiteScale.Quick), Figures(Read("--quick")));
+        Assert.Equal((16L << 20, 1, 5.0, SuiteScale.Quick), Figures(Read("--quick")));
         SuiteSettings settings = Read("--size 100MiB --runs 5 --cell-seconds 2.5 --systems zswap,heca --work scan --seed 9");
         Assert.Equal((100L << 20, 5, 2.5, SuiteScale.Full), Figures(settings));
         Assert.Equal(["heca", "zswap"], settings.Systems);
