@@ -145,6 +145,7 @@ internal sealed class BenchRun
 
     private void StartMeasuringSwap()
     {
+        FreeMemory.Back(Workload.Bytes);
         _before = SwapSystem.Counters();
         StartMeasuringHost();
     }
@@ -158,6 +159,7 @@ internal sealed class BenchRun
 
     private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
     {
+        FreeMemory.Back(Workload.Bytes);
         _before = pager.Snapshot();
         _pagerCpu = Environment.CpuUsage.TotalTime;
         _sponsorCpu = embedded?.CpuTime ?? default;

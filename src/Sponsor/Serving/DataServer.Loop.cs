@@ -4,7 +4,7 @@ using Hecatonchire.Interop;
 namespace Hecatonchire.Sponsor.Serving;
 
 /// <content>
-/// The serving thread. Connections that had work within the last SpinMicroseconds are active: while there are a few, their
+/// The serving thread. Connections that had work within the last <see cref="ServingConnection.SpinTicks"/> are active: while there are a few, their
 /// sockets are tried directly, one system call each; with many, epoll is asked without waiting. With none active, it sleeps.
 /// </content>
 internal sealed unsafe partial class DataServer
@@ -34,7 +34,6 @@ internal sealed unsafe partial class DataServer
     private void Serve()
     {
         EpollEvent* events = stackalloc EpollEvent[EventsMax];
-        long spin = _options.SpinMicroseconds * Stopwatch.Frequency / 1_000_000;
         int turnsSinceEpoll = 0;
         _separation = new CoreSeparation();
         while (!_stop)
@@ -46,7 +45,7 @@ internal sealed unsafe partial class DataServer
             }
 
             long now = Stopwatch.GetTimestamp();
-            bool worked = ServeActive(now, spin);
+            bool worked = ServeActive(now);
             if (_activeCount is > 0 and <= DirectMax && ++turnsSinceEpoll < TurnsBetweenEpoll)
             {
                 if (!worked)
@@ -73,7 +72,7 @@ internal sealed unsafe partial class DataServer
         Stop();
     }
 
-    private bool ServeActive(long now, long spin)
+    private bool ServeActive(long now)
     {
         bool worked = false;
         bool direct = _activeCount <= DirectMax;
@@ -84,7 +83,7 @@ internal sealed unsafe partial class DataServer
             {
                 worked = true;
             }
-            else if (connection.IsActive && (connection.IsBulk || now - connection.LastWork > spin))
+            else if (connection.IsActive && (connection.IsBulk || now - connection.LastWork > connection.SpinTicks))
             {
                 Deactivate(connection);
             }
@@ -104,8 +103,21 @@ internal sealed unsafe partial class DataServer
             ulong count;
             _ = Libc.Read(_wake, &count, sizeof(ulong));
         }
-        else if (_connections[(int)(tag - FirstConnectionTag)] is { Phase: not ConnectionPhase.Closed } connection
-            && Turn(connection, now) && !connection.IsActive && (_options.SpinMicroseconds > 0 || connection.HasMore))
+        else if (_connections[(int)(tag - FirstConnectionTag)] is { Phase: not ConnectionPhase.Closed } connection)
+        {
+            TakeEvent(connection, now);
+        }
+    }
+
+    private void TakeEvent(ServingConnection connection, long now)
+    {
+        long spinMax = _options.SpinMicroseconds * Stopwatch.Frequency / 1_000_000;
+        if (!connection.IsActive)
+        {
+            connection.NoteMissed(now, spinMax);
+        }
+
+        if (Turn(connection, now) && !connection.IsActive && (spinMax > 0 || connection.HasMore))
         {
             connection.IsActive = true;
             _active[_activeCount++] = connection;

@@ -10,10 +10,10 @@ internal sealed record DataServerOptions
     public TimeSpan HelloDeadline { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// How long the serving thread looks for the next request before it sleeps. A sleeping thread costs the next request 20 to
-    /// 30 us; 0 never looks and saves the CPU.
+    /// How long the serving thread looks for the next request at most before it sleeps. A sleeping thread costs the next request 20
+    /// to 30 us; 0 never looks and saves the CPU. How long it really looks follows the demander: see <see cref="ServingConnection.SpinTicks"/>.
     /// </summary>
-    public int SpinMicroseconds { get; init; } = 50;
+    public int SpinMicroseconds { get; init; } = 1_000;
 
     /// <summary>Throws where an option is out of its range.</summary>
     public void Validate()

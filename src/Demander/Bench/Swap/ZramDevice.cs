@@ -25,7 +25,7 @@ internal sealed class ZramDevice
     /// </summary>
     public static void CheckRoom(long bytes)
     {
-        long available = 1024 * long.Parse((new HostFiles().ReadValue("/proc/meminfo", "MemAvailable:") ?? "0").Split(' ')[0], CultureInfo.InvariantCulture);
+        long available = FreeMemory.AvailableBytes();
         if (available < bytes + (bytes / 8))
         {
             throw new CommandException(

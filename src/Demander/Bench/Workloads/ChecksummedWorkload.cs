@@ -15,6 +15,9 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
     /// <summary>Between two reports of progress.</summary>
     private const long PagesPerStep = 256;
 
+    /// <summary>So much per request: progress can be shown, and the program is not held in one call for seconds.</summary>
+    private const long PageOutBytes = 64L << 20;
+
     private ulong _expected;
     private long _mismatches;
 
@@ -31,6 +34,18 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
     public override bool Verify() =>
         OverAllPages("verify", static (words, from, to, _) => SumWords(words, from, to)) == Volatile.Read(ref _expected)
         && Volatile.Read(ref _mismatches) == 0;
+
+    /// <summary>Moves every page out, so that what is measured starts with none here.</summary>
+    protected void PageOutAll()
+    {
+        Progress.Begin("page-out", Options.Pages);
+        for (long offset = 0; offset < Memory.Bytes; offset += PageOutBytes)
+        {
+            long length = Math.Min(PageOutBytes, Memory.Bytes - offset);
+            Memory.PageOut(offset, length);
+            Progress.Add(length / PageSize.Bytes);
+        }
+    }
 
     /// <summary>The checksum that all data must have later grows by <paramref name="delta"/>, modulo 2^64.</summary>
     protected void Expect(ulong delta) => Interlocked.Add(ref _expected, delta);

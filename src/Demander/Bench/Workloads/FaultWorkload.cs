@@ -14,9 +14,6 @@ namespace Hecatonchire.Bench.Workloads;
 internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions options, PhaseProgress progress)
     : ChecksummedWorkload(memory, options, progress)
 {
-    /// <summary>So much per request: progress can be shown, and the program is not held in one call for seconds.</summary>
-    private const long PageOutBytes = 64L << 20;
-
     /// <summary>Sockets, caches and branch prediction settle; these touches are not measured. As in heca-floor.</summary>
     private const int WarmUpTouches = 200;
 
@@ -31,13 +28,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
     public override void Fill()
     {
         base.Fill();
-        Progress.Begin("page-out", Options.Pages);
-        for (long offset = 0; offset < Memory.Bytes; offset += PageOutBytes)
-        {
-            long length = Math.Min(PageOutBytes, Memory.Bytes - offset);
-            Memory.PageOut(offset, length);
-            Progress.Add(length / Units.PageSize.Bytes);
-        }
+        PageOutAll();
     }
 
     public override void Measure()

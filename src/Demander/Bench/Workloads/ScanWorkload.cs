@@ -2,11 +2,20 @@ using System.Runtime.CompilerServices;
 
 namespace Hecatonchire.Bench.Workloads;
 
-/// <summary>Threads that go over their part of the memory in order, one word per page, several times.</summary>
+/// <summary>
+/// Threads that go over their part of the memory in order, one word per page, several times. All pages are out before, as they are
+/// for heca-floor: the scan pays for bringing pages in and dropping them, not for writing back what the filling left.
+/// </summary>
 internal sealed unsafe class ScanWorkload(IBenchMemory memory, WorkloadOptions options, PhaseProgress progress)
     : ChecksummedWorkload(memory, options, progress)
 {
     private const long PagesPerReport = 4096;
+
+    public override void Fill()
+    {
+        base.Fill();
+        PageOutAll();
+    }
 
     public override void Measure()
     {
