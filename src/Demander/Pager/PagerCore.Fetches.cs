@@ -379,7 +379,7 @@ internal sealed unsafe partial class PagerCore
     {
         var first = new PageId(segment.Number, page);
         CopyMode mode = ModeFor(isWrite, pages);
-        bool wakesLater = _wakesTogether && pages == 1;
+        bool wakesLater = _wakesTogether && pages == 1 && _wakeCount < _wakes.Length;
         int errno = CopyRun(first, data, pages, mode | (wakesLater ? CopyMode.LeaveAsleep : CopyMode.None), out int copied);
         if (wakesLater && copied == 1)
         {
