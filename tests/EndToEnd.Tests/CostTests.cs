@@ -89,6 +89,29 @@ public class CostTests
         Assert.True(after.PagesDropped >= before.PagesDropped + (56L << 8), $"{after.PagesDropped - before.PagesDropped} dropped");
     }
 
+    /// <summary>While a program does not fault, what it has changed is written back ahead of need and stays.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("copy")]
+    public void Changed_pages_of_a_program_that_waits_are_written_back_and_leave_without_a_write_later(string take)
+    {
+        const long PagesInAll = 64L << 8;
+        using var sponsor = new SponsorProcess("256MiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
+        using Process program = paged.Start(Programs.Test, ["filled", "64"], ("HECA_TAKE", take));
+        Assert.Equal("ready", program.StandardOutput.ReadLine());
+        PagerSnapshot before = WaitFor(paged, snapshot => snapshot.PagesOut >= PagesInAll && snapshot.PagesCleaned > 0);
+        program.StandardInput.WriteLine();
+
+        Assert.Equal("ok", program.StandardOutput.ReadLine());
+        PagerSnapshot after = paged.Host.Snapshot();
+        Assert.InRange(before.PagesCleaned, 1, 8L << 8);
+        Assert.InRange(before.ResidentBytes, before.PagesCleaned << 12, 8L << 20);
+
+        // A page that was cleaned in the middle of being filled, on a busy machine, was written twice.
+        Assert.InRange(after.PagesOut, PagesInAll, PagesInAll + 128);
+    }
+
     private static PagerSnapshot WaitFor(PagedProgram paged, Func<PagerSnapshot, bool> condition)
     {
         PagerSnapshot snapshot = default;

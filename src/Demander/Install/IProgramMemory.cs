@@ -82,6 +82,23 @@ internal unsafe interface IProgramMemory
     /// <summary>The <see cref="WriteBack.PageHash"/> of a staging page that a completed TAKE filled.</summary>
     ulong StagedHash(int index);
 
+    /// <summary>True when pages can be copied out of the running program.</summary>
+    bool CanSnapshot { get; }
+
+    /// <summary>
+    /// Has up to <see cref="PageSnapshots.PagesMax"/> pages copied and hashed, by somebody who may wait for this very pager. The program may
+    /// change them meanwhile; of one that is not there, anything may be copied. One batch at a time.
+    /// </summary>
+    void PostSnapshot(ReadOnlySpan<ulong> addresses);
+
+    /// <summary>True when the batch is done; with an errno, nothing of it counts.</summary>
+    bool IsSnapshotDone(out int errno);
+
+    /// <summary>The copies of the batch, until the next is posted.</summary>
+    byte* SnapshotData { get; }
+
+    ulong SnapshotHash(int index);
+
     /// <summary>How many more commands the evictor can be given.</summary>
     int FreeCommands { get; }
 

@@ -16,12 +16,13 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     private readonly int _process;
     private readonly ulong _stagingAddress;
     private readonly CommandRing _ring;
+    private readonly PageSnapshots? _snapshots;
     private readonly bool _canPoison;
     private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
 
-    public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, ulong capabilities)
+    public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, ulong capabilities)
     {
-        (_uffd, _process, _stagingAddress, _ring) = (uffd, process, stagingAddress, ring);
+        (_uffd, _process, _stagingAddress, _ring, _snapshots) = (uffd, process, stagingAddress, ring, snapshots);
         _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
         TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
         CanProtect = (capabilities & HandoverAbi.CanWriteProtect) != 0;
@@ -30,6 +31,10 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     public bool TakeCopies { get; }
 
     public bool CanProtect { get; }
+
+    public bool CanSnapshot => _snapshots is not null;
+
+    public byte* SnapshotData => _snapshots!.Data;
 
     public int FreeCommands => _ring.FreeCommands;
 
@@ -133,6 +138,12 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         nint got = Libc.ReadProcessMemory(_process, &local, 1, &remote, 1, 0);
         return got == (nint)length ? 0 : got < 0 ? Libc.Errno : Errno.EFAULT;
     }
+
+    public void PostSnapshot(ReadOnlySpan<ulong> addresses) => _snapshots!.Post(addresses);
+
+    public bool IsSnapshotDone(out int errno) => _snapshots!.IsDone(out errno);
+
+    public ulong SnapshotHash(int index) => _snapshots!.Hash(index);
 
     public ulong StagedHash(int index) => _ring.StagedHash(index);
 

@@ -44,6 +44,7 @@ internal sealed class PagerInstruments : IDisposable
         Counter("heca_pager_write_faults", "{fault}", "First writes to pages that had come in unchanged.", s => s.WriteFaults);
         Counter("heca_pager_pages_in", "{page}", "Pages fetched from sponsors, prefetched ones included.", s => s.PagesIn);
         Counter("heca_pager_pages_out", "{page}", "Pages written back to sponsors.", s => s.PagesOut);
+        Counter("heca_pager_pages_cleaned", "{page}", "Of the pages written back, those written ahead of need while the program did not fault.", s => s.PagesCleaned);
         Counter("heca_pager_pages_dropped", "{page}", "Clean pages evicted without a write.", s => s.PagesDropped);
         Counter("heca_pager_pages_prefetched", "{page}", "Pages fetched before a fault asked for them.", s => s.PagesPrefetched);
         Counter("heca_pager_prefetch_used", "{page}", "Prefetched pages that the program used.", s => s.PrefetchUsed);

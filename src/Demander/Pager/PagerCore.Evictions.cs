@@ -221,7 +221,7 @@ internal sealed unsafe partial class PagerCore
         else
         {
             entry.Apply(PageEvent.TakeBusy);
-            _queue.Push(page.Id, ref entry, PageArrival.Returned);
+            Admit(page.Id, ref entry, PageArrival.Returned);
             if (errno == Errno.ESRCH)
             {
                 NoteProgramError(errno);

@@ -30,6 +30,7 @@ internal sealed unsafe partial class PagerCore
             return false;
         }
 
+        _isQuiet = false;
         long now = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
         {
@@ -219,7 +220,7 @@ internal sealed unsafe partial class PagerCore
             ref PageEntry entry = ref Entry(id);
             entry.Apply(PageEvent.ZeroFill);
             entry.IsWaiting = false;
-            _queue.Push(id, ref entry, arrival);
+            Admit(id, ref entry, arrival);
         }
 
         CountInstalled(filled);
@@ -274,7 +275,7 @@ internal sealed unsafe partial class PagerCore
         entry.Apply(PageEvent.Recall);
         entry.IsWaiting = false;
         entry.Slot = PageEntry.NoSlot;
-        _queue.Push(id, ref entry, PageArrival.Recall);
+        Admit(id, ref entry, PageArrival.Recall);
         CountInstalled(1);
         Counters.StagingHits++;
         RecordLatency(faultedAt);

@@ -252,7 +252,7 @@ internal sealed unsafe partial class PagerCore
         entry.IsProtected = mode == CopyMode.WriteProtect && !_passedOver;
         entry.IsWaiting = false;
         Counters.RemotePages--;
-        _queue.Push(id, ref entry, PageArrival.Prefetch);
+        Admit(id, ref entry, PageArrival.Prefetch);
         CountInstalled(1);
         RecordLatency(faultedAt);
         FollowStream(id, stream);
@@ -392,7 +392,7 @@ internal sealed unsafe partial class PagerCore
             entry.Apply(PageEvent.FetchDone);
             entry.IsWaiting = false;
             entry.IsProtected = mode == CopyMode.WriteProtect && !_passedOver;
-            _queue.Push(new PageId(segment.Number, page + i), ref entry, arrival);
+            Admit(new PageId(segment.Number, page + i), ref entry, arrival);
         }
 
         for (int i = copied; i < pages; i++)

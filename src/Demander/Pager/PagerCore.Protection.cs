@@ -43,6 +43,7 @@ internal sealed unsafe partial class PagerCore
             }
 
             segment.Entries[page].IsProtected = false;
+            NoteWritable(new PageId(id.Segment, page), ref segment.Entries[page]);
         }
 
         var other = new PageId(id.Segment, id.Page + ((run - 1) * step));
@@ -94,7 +95,7 @@ internal sealed unsafe partial class PagerCore
             else
             {
                 entry.Apply(PageEvent.ClearBusy);
-                _queue.Push(id, ref entry, PageArrival.Returned);
+                Admit(id, ref entry, PageArrival.Returned);
             }
         }
 

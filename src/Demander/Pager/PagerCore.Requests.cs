@@ -111,7 +111,7 @@ internal sealed unsafe partial class PagerCore
 
         switch (request.Kind)
         {
-            case PagerRequestKind.Free when StepDiscard(request, ref progress):
+            case PagerRequestKind.Free when StepDiscard(request, ref progress) && !IsCleaning:
                 RemoveSegment(request.Segment!);
                 return true;
             case PagerRequestKind.Resize when StepDiscard(request, ref progress):

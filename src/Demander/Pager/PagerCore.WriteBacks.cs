@@ -273,6 +273,12 @@ internal sealed unsafe partial class PagerCore
         _writesInFlight -= count;
         for (int i = 0; i < count; i++)
         {
+            if ((_completions[i].Cookie & CleanCookie) != 0)
+            {
+                FinishCleaned(_completions[i].Cookie, _completions[i].Status);
+                continue;
+            }
+
             int staged = (int)(_completions[i].Cookie >> 16);
             int pages = (int)(_completions[i].Cookie & 0xFFFF);
             if (_completions[i].Status != DataStatus.Done)

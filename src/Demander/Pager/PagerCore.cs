@@ -107,7 +107,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public bool IsDemandInFlight { get; private set; }
 
     /// <summary>True while anything at all is in flight.</summary>
-    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null;
+    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null || IsCleaning;
 
     /// <summary>True while pages are on their way here.</summary>
     public bool IsFetching => _fetches.InFlight > 0;
@@ -166,6 +166,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         progress |= StepRequest();
         progress |= RetryParked();
         progress |= EvictAhead();
+        progress |= StepCleaner();
         PumpWrites();
         if (_reader.IsBroken || _writer.IsBroken)
         {
@@ -188,6 +189,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _fetches.Dispose();
         _held.Dispose();
         _staging.Dispose();
+        _arrivals.Dispose();
         _ = Libc.Unmap(_zeros, ZeroRunPages << PageSize.Shift);
     }
 
@@ -197,7 +199,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private void UpdateBudget()
     {
         _budgetPages = _local.Resolve(_segments.TotalPages << PageSize.Shift) >> PageSize.Shift;
-        _queue.EnsureCapacity(Math.Min(_budgetPages, _segments.TotalPages), _segments.TotalPages);
+        long resident = Math.Min(_budgetPages, _segments.TotalPages);
+        _queue.EnsureCapacity(resident, _segments.TotalPages);
+        _arrivals.EnsureCapacity(resident);
     }
 
     private bool TryReserve(long pages)
@@ -209,6 +213,13 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
         _occupied += pages;
         return true;
+    }
+
+    /// <summary>A page is resident now: it can be evicted, and cleaned.</summary>
+    private void Admit(PageId id, ref PageEntry entry, PageArrival arrival)
+    {
+        _queue.Push(id, ref entry, arrival);
+        NoteWritable(id, ref entry);
     }
 
     private ref PageEntry Entry(PageId id) => ref _segments[id.Segment].Entries[id.Page];

@@ -14,6 +14,9 @@ internal sealed class PagerCounters
     public long PagesIn;
     public long PagesOut;
     public long PagesDropped;
+
+    /// <summary>Of <see cref="PagesOut"/>, pages written back ahead of need.</summary>
+    public long PagesCleaned;
     public long PagesPrefetched;
     public long PagesLost;
     public long StagingHits;

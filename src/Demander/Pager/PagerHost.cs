@@ -158,6 +158,7 @@ internal sealed class PagerHost : IPagerHost
             PagesIn = counters.PagesIn,
             PagesOut = counters.PagesOut,
             PagesDropped = counters.PagesDropped,
+            PagesCleaned = counters.PagesCleaned,
             PagesPrefetched = counters.PagesPrefetched,
             PrefetchUsed = counters.PrefetchUsed,
             PrefetchWasted = counters.PrefetchWasted,

@@ -16,6 +16,9 @@ internal sealed record PagerOptions
 
     public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
+    /// <summary>True: changed pages are written back while the program does not fault, and stay.</summary>
+    public bool Clean { get; init; } = true;
+
     /// <summary>Where the sponsor's control channel listens.</summary>
     public required SponsorEndpoint Sponsor { get; init; }
 

@@ -42,7 +42,8 @@ internal sealed class PagerSession : IDisposable
             TcpDataConnection writer = Own(Connect(options.Sponsor, client, demander));
             var hash = new PageHash();
             CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
-            var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, hello.Value2);
+            PageSnapshots? snapshots = options.Clean ? Own(new PageSnapshots(process, hash)) : null;
+            var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, snapshots, hello.Value2);
             Core = Own(new PagerCore(
                 program, reader, writer, CreatePolicy(options.Prefetch), options.Local, HandoverAbi.StagingPages, options.Eviction)
             {
@@ -53,6 +54,7 @@ internal sealed class PagerSession : IDisposable
             _thread = new PagerThread(Core, ring, descriptors[0], descriptors[3], (int)socket.Handle, reader, writer, pressure,
                 options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null, options.Spin)
             {
+                SnapshotDone = snapshots?.DoneDescriptor ?? -1,
                 OnSponsorLost = () => onSponsorLost(this),
                 OnMustStopProgram = () => onMustStop(this),
             };

@@ -19,6 +19,8 @@ internal readonly record struct PagerSnapshot
     public long PagesIn { get; init; }
     public long PagesOut { get; init; }
     public long PagesDropped { get; init; }
+
+    public long PagesCleaned { get; init; }
     public long PagesPrefetched { get; init; }
     public long PrefetchUsed { get; init; }
     public long PrefetchWasted { get; init; }

@@ -30,6 +30,9 @@ internal sealed unsafe class PagerThread : IDisposable
     /// </summary>
     private const int SleepMsEvicting = 1;
 
+    /// <summary>A program that has not faulted for this long is computing: its pages are cleaned meanwhile.</summary>
+    private const int QuietMs = 10;
+
     /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
     private const int SleepMsMax = 1000;
 
@@ -81,6 +84,20 @@ internal sealed unsafe class PagerThread : IDisposable
     public Action? OnSponsorLost { get; init; }
 
     public Action? OnMustStopProgram { get; init; }
+
+    /// <summary>Readable when a batch of pages to clean is copied; -1: there is no cleaning.</summary>
+    public int SnapshotDone
+    {
+        get;
+        init
+        {
+            field = value;
+            if (value >= 0)
+            {
+                Watch(value, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+            }
+        }
+    } = -1;
 
     /// <summary>Bytes the pager thread allocated so far; written by it, for the test that this stays 0.</summary>
     public long AllocatedBytes;
@@ -225,13 +242,19 @@ internal sealed unsafe class PagerThread : IDisposable
 
         fixed (EpollEvent* ready = _ready)
         {
-            int count = Libc.EpollWait(_epoll, ready, _ready.Length, wakesByEvictor ? SleepMsMax : SleepMsEvicting);
+            int longest = !wakesByEvictor ? SleepMsEvicting : _core.MayClean ? QuietMs : SleepMsMax;
+            int count = Libc.EpollWait(_epoll, ready, _ready.Length, longest);
+            if (count == 0 && longest == QuietMs)
+            {
+                _core.NoteQuiet();
+            }
+
             _core.Trace?.NoteAwake();
             _ring.WakeUp();
             for (int i = 0; i < count; i++)
             {
                 int descriptor = (int)ready[i].Data;
-                if (descriptor == _wake || descriptor == _completionsEvent)
+                if (descriptor == _wake || descriptor == _completionsEvent || descriptor == SnapshotDone)
                 {
                     ulong drained;
                     _ = Libc.Read(descriptor, &drained, sizeof(ulong));

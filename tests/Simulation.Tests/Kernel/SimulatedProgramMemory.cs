@@ -209,6 +209,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     public void Dispose()
     {
         NativeMemory.Free(_memory);
+        NativeMemory.Free(_snapshots);
         NativeMemory.Free(_stagingMemory);
     }
 

@@ -129,6 +129,10 @@ internal sealed unsafe class SimulatedThread(int number, SimulatedProgramMemory 
             case 1 when !model.IsUncertain(_page):
                 model.Write(_page, word, model.Expected(_page, word), data);
                 break;
+            case < 7:
+                // Back and forth between two versions: what a page had before, it has again.
+                model.Write(_page, 0, (ulong)_random.Next(1, 3), data);
+                break;
             default:
                 model.Write(_page, word, (ulong)_random.NextInt64(1, long.MaxValue), data);
                 break;

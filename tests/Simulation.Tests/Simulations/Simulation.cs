@@ -45,6 +45,7 @@ internal sealed partial class Simulation : IDisposable
             BusyPerMillion = settings.BusyPerMillion,
             CanProtect = settings.Seed % 4 != 3,
             LostWakesPerMillion = settings.LostWakesPerMillion,
+            SnapshotFailuresPerMillion = settings.Seed % 5 == 0 ? 100_000 : 0,
         };
         _reader = Connect(settings.Seed + 2, settings.ReaderEndsAt);
         FaultyDataConnection writer = Connect(settings.Seed + 3, settings.WriterEndsAt);
@@ -107,6 +108,11 @@ internal sealed partial class Simulation : IDisposable
         if (chosen < _settings.PagerWeight)
         {
             _core.CheckConnections = _random.Next(100) == 0;
+            if (_random.Next(1000) < _settings.QuietPerThousand)
+            {
+                _core.NoteQuiet();
+            }
+
             RunPager();
         }
         else if (chosen < _settings.PagerWeight + _settings.EvictorWeight)

@@ -19,6 +19,9 @@ internal sealed record SimulationSettings
     public int ThreadWeight { get; init; } = 40;
     public int RequestsPerThousand { get; init; } = 5;
     public int PressurePerThousand { get; init; } = 2;
+
+    /// <summary>How often the pager takes the program to be computing, in rounds, and cleans.</summary>
+    public int QuietPerThousand { get; init; }
     public int BusyPerMillion { get; init; }
     public int DelayPerMillion { get; init; }
     public int RequestsInFlight { get; init; } = 64;
@@ -60,6 +63,7 @@ internal sealed record SimulationSettings
             RequestsInFlight = random.Next(3) == 0 ? 4 : 64,
             DropsByProgram = !takeCopies && random.Next(4) == 0,
             Rude = isRude,
+            QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
             ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,
             WriterEndsAt = disconnects && !readerEnds ? random.Next(1, 200) : 0,
         };

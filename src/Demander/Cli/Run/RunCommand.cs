@@ -50,6 +50,13 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = "Which pages leave first",
     };
 
+    private readonly Option<string> _clean = new("--clean")
+    {
+        HelpName = "yes|no",
+        DefaultValueFactory = _ => "yes",
+        Description = "Write changed pages back while the program does not fault, so that they can leave at once later",
+    };
+
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
 
     private readonly Option<string?> _key = new("--sponsor-key")
@@ -106,7 +113,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _prefetch, _eviction, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
@@ -147,6 +154,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             Prefetch = Enum.Parse<PrefetchKind>(
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
             Eviction = Eviction(parsed.GetValue(_eviction)!),
+            Clean = OneOf("--clean", parsed.GetValue(_clean)!, ["yes", "no"]) == "yes",
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
             Metrics = Metrics(parsed.GetValue(_metrics)),

@@ -32,6 +32,7 @@ internal static partial class RunSession
                 Local = settings.Local,
                 Prefetch = settings.Prefetch,
                 Eviction = settings.Eviction,
+                Clean = settings.Clean,
                 Sponsor = sponsor.Endpoint,
                 SocketPath = directory.SocketPath,
                 StopProgramAfter = settings.StopAfter,

@@ -14,6 +14,8 @@ internal sealed record RunSettings
 
     public required EvictionKind Eviction { get; init; }
 
+    public required bool Clean { get; init; }
+
     /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>.</summary>
     public required SponsorEndpoint? Sponsor { get; init; }
 
