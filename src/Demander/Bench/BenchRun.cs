@@ -75,7 +75,7 @@ internal sealed class BenchRun
 
     private WorkerLine RunPaged(ILoggerFactory loggers)
     {
-        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.Bytes)) : null;
+        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.MemoryBytes)) : null;
         using var directory = new TemporaryDirectory("heca-bench-");
         var options = new PagerOptions
         {
@@ -203,8 +203,8 @@ internal sealed class BenchRun
             Benchmark = Workload.Kind.Name(),
             System = _settings.System.Name(),
             Transport = _after.Transport ?? "",
-            SizeBytes = Workload.Bytes,
-            LocalBytes = _settings.System == MemorySystem.Local ? Workload.Bytes : _settings.Local.Resolve(Workload.Bytes),
+            SizeBytes = Workload.MemoryBytes,
+            LocalBytes = _settings.System == MemorySystem.Local ? Workload.MemoryBytes : _settings.Local.Resolve(Workload.MemoryBytes),
             Threads = Workload.Threads,
             Seed = Workload.Seed,
 #pragma warning disable CA1308 // The option's spelling.

@@ -33,7 +33,7 @@ internal sealed class BenchWorker : IDisposable
     {
         try
         {
-            using IBenchMemory memory = allocate(options.Bytes);
+            using IBenchMemory memory = allocate(options.MemoryBytes);
             Workload workload = Workload.Create(memory, options, _progress);
             Ask(new WorkerLine(WorkerLine.Ready));
 

@@ -98,6 +98,7 @@ internal static class WorkerProcess
         [
             Subcommand, options.Kind.Name(), "--size", Text(options.Bytes), "--threads", Text(options.Threads),
             "--seed", options.Seed.ToString(CultureInfo.InvariantCulture), "--writes", Text(options.WritePercent), "--passes", Text(options.Passes),
+            "--sparse", Text(options.Sparse),
             "--theta", options.Theta.ToString("R", CultureInfo.InvariantCulture),
         ];
         if (options.Accesses is { } accesses)

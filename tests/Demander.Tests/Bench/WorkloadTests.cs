@@ -132,6 +132,27 @@ public sealed unsafe class WorkloadTests
     }
 
     [Fact]
+    public void Sparse_memory_is_used_one_page_in_so_many()
+    {
+        const int Sparse = 8;
+        var options = new WorkloadOptions { Kind = WorkloadKind.Fault, Bytes = Bytes / Sparse, Sparse = Sparse };
+        using var memory = new LocalBenchMemory(options.MemoryBytes);
+        Workload workload = Workload.Create(memory, options, new PhaseProgress());
+        workload.Fill();
+        Assert.Equal(options.Bytes, memory.ResidentBytes());
+        for (long page = 0; page < Bytes / Page; page++)
+        {
+            Assert.Equal(page % Sparse == 0, new Span<byte>(memory.Address + (page * Page), Page).ContainsAnyExcept((byte)0));
+        }
+
+        workload.Measure();
+        Assert.Equal(options.Pages, workload.Accesses);
+        Assert.True(workload.Verify());
+        memory.Address[Bytes - (Sparse * Page)] ^= 1;
+        Assert.False(workload.Verify());
+    }
+
+    [Fact]
     public void A_failing_thread_fails_the_workload()
     {
         IOException thrown = Assert.Throws<IOException>(() => Workers.Run("test", 3, i =>

@@ -13,7 +13,7 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
     protected const int WordsPerPage = PageSize.Bytes / sizeof(ulong);
 
     /// <summary>Between two reports of progress.</summary>
-    private const long PagesPerStep = 256;
+    private long PagesPerStep => Options.Sparse == 1 ? 256 : 1;
 
     /// <summary>So much per request: progress can be shown, and the program is not held in one call for seconds.</summary>
     private const long PageOutBytes = 64L << 20;
@@ -27,6 +27,10 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     protected static long ProbeOf(long page) => (page * WordsPerPage) + ((page * 37) & (WordsPerPage - 1));
 
+    /// <summary>Where the words seem to start for who looks at a page: in sparse memory, pages lie apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    protected static ulong* WordsOf(byte* memory, long page, int sparse) => (ulong*)(memory + (page * (sparse - 1) * PageSize.Bytes));
+
     protected static ulong Weight(long word) => (2 * (ulong)word) + 1;
 
     public override void Fill() => _expected = OverAllPages("fill", FillWords);
@@ -38,7 +42,7 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
     /// <summary>Moves every page out, so that what is measured starts with none here.</summary>
     protected void PageOutAll()
     {
-        Progress.Begin("page-out", Options.Pages);
+        Progress.Begin("page-out", Memory.Bytes / PageSize.Bytes);
         for (long offset = 0; offset < Memory.Bytes; offset += PageOutBytes)
         {
             long length = Math.Min(PageOutBytes, Memory.Bytes - offset);
@@ -64,7 +68,7 @@ internal abstract unsafe class ChecksummedWorkload(IBenchMemory memory, Workload
             for (; page < end; page += PagesPerStep)
             {
                 long next = Math.Min(page + PagesPerStep, end);
-                sum += body((nint)Words, page * WordsPerPage, next * WordsPerPage, Options.Seed);
+                sum += body((nint)WordsOf(Memory.Address, page, Options.Sparse), page * WordsPerPage, next * WordsPerPage, Options.Seed);
                 Progress.Add(next - page);
             }
 

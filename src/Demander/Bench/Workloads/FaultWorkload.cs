@@ -45,7 +45,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
             // Also without pages to spare: the call makes the runtime compile the method before the first measured touch.
             long wrong = 0;
             int warmUp = Math.Min(WarmUpTouches, _order.Length - touches);
-            Touch(Memory, _order.AsSpan(_order.Length - warmUp), warmUp, Options.Seed, _touches, [], ref wrong);
+            Touch(Memory, Options.Sparse, _order.AsSpan(_order.Length - warmUp), warmUp, Options.Seed, _touches, [], ref wrong);
             _touches.Clear();
             ReadOnlySpan<int> pages = _order.AsSpan(0, _order.Length - warmUp);
             while (_touches.Count < touches && pages.Length > 0)
@@ -53,7 +53,7 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
                 long before = _touches.Count;
                 long now = Math.Min(TouchesPerReport, touches - before);
                 Span<long> times = _times.Length == 0 ? [] : _times.AsSpan((int)(2 * before), (int)(2 * now));
-                pages = pages[Touch(Memory, pages, now, Options.Seed, _touches, times, ref wrong)..];
+                pages = pages[Touch(Memory, Options.Sparse, pages, now, Options.Seed, _touches, times, ref wrong)..];
                 Progress.Add(_touches.Count - before);
             }
 
@@ -68,21 +68,21 @@ internal sealed unsafe class FaultWorkload(IBenchMemory memory, WorkloadOptions 
 
     /// <summary>Touches up to <paramref name="touches"/> of the pages; returns how many of them are done with, passed over or touched.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static int Touch(IBenchMemory memory, ReadOnlySpan<int> pages, long touches, ulong seed, LatencyHistogram latencies, Span<long> times, ref long wrong)
+    private static int Touch(IBenchMemory memory, int sparse, ReadOnlySpan<int> pages, long touches, ulong seed, LatencyHistogram latencies, Span<long> times, ref long wrong)
     {
-        var words = (ulong*)memory.Address;
         int next = 0;
         int at = 0;
         while (next < pages.Length && touches > 0)
         {
             long page = pages[next++];
-            if (memory.IsHereUnasked(page * Units.PageSize.Bytes))
+            if (memory.IsHereUnasked(page * sparse * Units.PageSize.Bytes))
             {
                 continue;
             }
 
             touches--;
             long probe = ProbeOf(page);
+            ulong* words = WordsOf(memory.Address, page, sparse);
             long start = Stopwatch.GetTimestamp();
             ulong value = Volatile.Read(ref words[probe]);
             long end = Stopwatch.GetTimestamp();

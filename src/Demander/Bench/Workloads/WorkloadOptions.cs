@@ -7,6 +7,7 @@ internal sealed record WorkloadOptions
 {
     public const int ThreadsMax = 256;
     public const int PassesMax = 1000;
+    public const int SparseMax = 1024;
 
     /// <summary>As in YCSB.</summary>
     public const double ThetaDefault = 0.99;
@@ -35,13 +36,19 @@ internal sealed record WorkloadOptions
     /// <summary>Scan: how often it goes over the memory.</summary>
     public int Passes { get; init; } = 2;
 
+    /// <summary>Fault: only one page in so many is used; the memory is that much larger than <see cref="Bytes"/>.</summary>
+    public int Sparse { get; init; } = 1;
+
     /// <summary>Fault: keeps the touching thread on one core.</summary>
     public bool Pin { get; init; }
 
     /// <summary>Fault: a file for the start and end of every touch; null: none.</summary>
     public string? TouchesFile { get; init; }
 
+    /// <summary>Pages that are used.</summary>
     public long Pages => Bytes / PageSize.Bytes;
+
+    public long MemoryBytes => Bytes * Sparse;
 
     /// <summary>As many as sensible, unless given.</summary>
     public long AccessesInEffect => Accesses

@@ -74,6 +74,13 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => 4,
     };
 
+    private readonly Option<int> _sparse = new("--sparse")
+    {
+        HelpName = "N",
+        Description = "Use one page in N of a memory N times --size: does a fault take longer in a large one?",
+        DefaultValueFactory = _ => 1,
+    };
+
     private readonly Option<string> _pin = new("--pin")
     {
         HelpName = "yes|no",
@@ -129,6 +136,7 @@ internal sealed class BenchOptions
             walk ? _writes : null,
             kind == WorkloadKind.Zipf ? _theta : null,
             kind == WorkloadKind.Scan ? _passes : null,
+            fault ? _sparse : null,
             fault ? _pin : null,
             _eviction,
             _baseline,
@@ -223,10 +231,12 @@ internal sealed class BenchOptions
             WritePercent = walk ? parsed.GetValue(_writes) : 0,
             Theta = _kind == WorkloadKind.Zipf ? parsed.GetValue(_theta) : WorkloadOptions.ThetaDefault,
             Passes = _kind == WorkloadKind.Scan ? parsed.GetValue(_passes) : 1,
+            Sparse = fault ? parsed.GetValue(_sparse) : 1,
             Pin = fault && ReadPin(parsed.GetValue(_pin)!),
         };
         Check(options.Accesses is null or >= 1, $"--accesses: {options.Accesses} is not at least 1");
         Check(!fault || options.AccessesInEffect <= options.Pages, $"--accesses: {options.Accesses} exceeds the {options.Pages} pages, and none is touched twice");
+        Check(options.Sparse is >= 1 and <= WorkloadOptions.SparseMax, $"--sparse: {options.Sparse} is not from 1 to {WorkloadOptions.SparseMax}");
         Check(options.WritePercent is >= 0 and <= 100, $"--writes: {options.WritePercent} is not from 0 to 100");
         Check(options.Theta is > 0 and < 1, FormattableString.Invariant($"--theta: {options.Theta} is not above 0 and below 1"));
         Check(options.Passes is >= 1 and <= WorkloadOptions.PassesMax, $"--passes: {options.Passes} is not from 1 to {WorkloadOptions.PassesMax}");

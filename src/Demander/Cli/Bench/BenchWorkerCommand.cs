@@ -18,12 +18,13 @@ internal static class BenchWorkerCommand
         var writes = new Option<int>("--writes");
         var passes = new Option<int>("--passes") { DefaultValueFactory = _ => 1 };
         var theta = new Option<double>("--theta") { DefaultValueFactory = _ => WorkloadOptions.ThetaDefault };
+        var sparse = new Option<int>("--sparse") { DefaultValueFactory = _ => 1 };
         var pin = new Option<bool>("--pin");
         var touches = new Option<string?>("--touches");
         var memory = new Option<WorkerMemory>("--memory");
         var command = new Command(WorkerProcess.Subcommand, "The side of a benchmark that touches the memory")
         {
-            kind, size, threads, seed, accesses, writes, passes, theta, pin, touches, memory,
+            kind, size, threads, seed, accesses, writes, passes, theta, sparse, pin, touches, memory,
         };
         command.Hidden = true;
         command.SetAction(parsed =>
@@ -44,6 +45,7 @@ internal static class BenchWorkerCommand
                 WritePercent = parsed.GetValue(writes),
                 Passes = parsed.GetValue(passes),
                 Theta = parsed.GetValue(theta),
+                Sparse = parsed.GetValue(sparse),
                 Pin = parsed.GetValue(pin),
                 TouchesFile = parsed.GetValue(touches),
             };
