@@ -22,6 +22,12 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
     /// <summary>Streams followed at once; the one touched longest ago makes place.</summary>
     private const int Streams = 64;
 
+    /// <summary>
+    /// Faults and hits after which a stream that nobody has touched is over. Until then a random page is taken for its continuation once
+    /// in a while; windows of other streams in between are no longer than this.
+    /// </summary>
+    private const int StreamLife = 8192;
+
     private const int NearStride = 16;
     private const int FirstWindow = 8;
 
@@ -31,6 +37,7 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
     private readonly ulong[] _history = new ulong[Threads * History];
     private readonly Stream[] _streams = new Stream[Streams];
     private long _clock;
+    private int _live;
 
     private struct Stream
     {
@@ -65,6 +72,7 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
         }
 
         stream = ReplaceOldest();
+        _live++;
         _streams[stream] = new Stream
         {
             Segment = page.Segment,
@@ -124,26 +132,38 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
     /// </summary>
     private int FindStream(PageId page)
     {
-        for (int i = 0; i < Streams; i++)
+        for (int i = 0, left = _live; left > 0; i++)
         {
             ref Stream stream = ref _streams[i];
-            if (!stream.Live || stream.Segment != page.Segment)
+            if (!stream.Live)
             {
                 continue;
             }
 
-            long distance = page.Page - stream.Edge;
-            if (distance % stream.Stride == 0)
+            left--;
+            long distance = page.Page - stream.Edge, stride = stream.Stride;
+            if (distance != 0 && distance != stride && distance != -stride && distance != 2 * stride && distance != -2 * stride)
             {
-                long steps = distance / stream.Stride;
-                if (steps is >= -2 and <= 2)
+                if (_clock - stream.Clock > StreamLife)
                 {
-                    return i;
+                    GiveUp(ref stream);
                 }
+            }
+            else if (stream.Segment == page.Segment)
+            {
+                return i;
             }
         }
 
         return -1;
+    }
+
+    private void GiveUp(ref Stream stream)
+    {
+        Wasted += stream.Outstanding;
+        stream.Outstanding = 0;
+        stream.Live = false;
+        _live--;
     }
 
     private int FindStride(int slot, PageId page)
@@ -262,7 +282,7 @@ internal sealed class TrendPrefetch : IPrefetchPolicy
             }
         }
 
-        Wasted += _streams[oldest].Outstanding;
+        GiveUp(ref _streams[oldest]);
         return oldest;
     }
 }

@@ -122,6 +122,39 @@ public class TrendPrefetchTests
         Assert.InRange(windows, 0, 10);
     }
 
+    /// <summary>As when a program fills its memory in order and then works in it at random.</summary>
+    [Fact]
+    public void Streams_that_nobody_follows_any_more_do_not_take_random_faults_for_their_continuation()
+    {
+        const int Pages = 65_536, Streams = 64, Faults = 100_000;
+        var policy = new TrendPrefetch();
+        for (int stream = 0; stream < Streams; stream++)
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                PrefetchWindow window = policy.OnFault(1, new PageId(0, (stream * (Pages / Streams)) + i), WindowMax);
+                if (window.Count > 0)
+                {
+                    policy.Issued(window.Stream, window.Count, window.First + window.Count);
+                }
+            }
+        }
+
+        var random = new Random(7);
+        int prefetched = 0;
+        for (int i = 0; i < Faults; i++)
+        {
+            PrefetchWindow window = policy.OnFault(1, new PageId(0, random.Next(Pages)), WindowMax);
+            prefetched += window.Count;
+            if (window.Count > 0)
+            {
+                policy.Issued(window.Stream, window.Count, window.First + window.Count);
+            }
+        }
+
+        Assert.InRange(prefetched, 0, Faults / 50);
+    }
+
     [Fact]
     public void What_was_prefetched_for_a_stream_that_is_given_up_counts_as_wasted()
     {
