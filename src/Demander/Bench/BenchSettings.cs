@@ -28,7 +28,7 @@ internal sealed record BenchSettings
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }
 
-    public EvictionKind Eviction { get; init; } = EvictionKind.Fifo;
+    public EvictionKind Eviction { get; init; } = EvictionKinds.Default;
 
     /// <summary>The same work in local memory first.</summary>
     public bool Baseline { get; init; }

@@ -13,6 +13,9 @@ internal enum EvictionKind
 
 internal static class EvictionKinds
 {
+    /// <summary>Best on the whole where run times were compared: docs/adr/0004.</summary>
+    public const EvictionKind Default = EvictionKind.Sieve;
+
     /// <summary>All names, as a help text has them: <c>fifo|s3-fifo|...</c>.</summary>
     public static string All => string.Join('|', Enum.GetValues<EvictionKind>().Select(Name));
 

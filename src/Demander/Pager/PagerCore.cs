@@ -69,7 +69,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private bool _evictorAwaited;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKind.Fifo)
+        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKinds.Default)
     {
         (_program, _reader, _writer, _prefetch, _local) = (program, reader, writer, prefetch, local);
         _staging = new StagingBlocks(stagingPages);

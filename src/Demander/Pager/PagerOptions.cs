@@ -12,7 +12,7 @@ internal sealed record PagerOptions
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
 
-    public EvictionKind Eviction { get; init; } = EvictionKind.Fifo;
+    public EvictionKind Eviction { get; init; } = EvictionKinds.Default;
 
     public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 

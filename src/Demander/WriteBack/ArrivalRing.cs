@@ -6,7 +6,7 @@ namespace Hecatonchire.WriteBack;
 
 /// <summary>
 /// The pages that became resident and writable last, in that order, for the cleaner: the newest as many as can be resident, which
-/// under eviction in fill order are all that are. Older ones are forgotten; a page may be in it more than once. 8 bytes per page, touched as
+/// most of the time are all that are. Older ones are forgotten; a page may be in it more than once. 8 bytes per page, touched as
 /// used. Grown only by <see cref="EnsureCapacity"/>, which is not on the fault path.
 /// </summary>
 internal sealed unsafe class ArrivalRing : IDisposable

@@ -73,7 +73,7 @@ public sealed class BenchOptionsTests
         Assert.Equal(1L << 28, settings.Local.Resolve(settings.Workload.Bytes));
         Assert.Equal(threads, settings.Workload.Threads);
         Assert.Equal(prefetch, settings.Prefetch.ToString());
-        Assert.Equal(EvictionKind.Fifo, settings.Eviction);
+        Assert.Equal(EvictionKind.Sieve, settings.Eviction);
         Assert.Null(settings.Sponsor);
         Assert.False(settings.Baseline || settings.Floor);
     }

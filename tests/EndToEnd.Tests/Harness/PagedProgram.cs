@@ -14,7 +14,7 @@ internal sealed class PagedProgram : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("heca-test-").FullName;
 
     public PagedProgram(SponsorEndpoint sponsor, string local, PrefetchKind prefetch = PrefetchKind.Trend, TimeSpan? stopAfter = null,
-        EvictionKind eviction = EvictionKind.Fifo)
+        EvictionKind eviction = EvictionKinds.Default)
     {
         Xunit.Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
         Host = PagerHost.Start(

@@ -92,7 +92,7 @@ internal sealed class BenchOptions
     {
         HelpName = EvictionKinds.All,
         Description = "Which pages leave first",
-        DefaultValueFactory = _ => EvictionKind.Fifo.Name(),
+        DefaultValueFactory = _ => EvictionKinds.Default.Name(),
     };
 
     private readonly Option<bool> _baseline = new("--baseline") { Description = "Do the same in local memory first and report the overhead" };

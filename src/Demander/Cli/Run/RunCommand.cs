@@ -46,7 +46,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private readonly Option<string> _eviction = new("--eviction")
     {
         HelpName = EvictionKinds.All,
-        DefaultValueFactory = _ => EvictionKind.Fifo.Name(),
+        DefaultValueFactory = _ => EvictionKinds.Default.Name(),
         Description = "Which pages leave first",
     };
 
