@@ -106,7 +106,7 @@ struct heca_ring {
     _Alignas(64) uint32_t commands_head; /* written by the pager */
     _Alignas(64) uint32_t commands_tail; /* written by the evictor */
     _Alignas(64) uint32_t evictor_sleeping;
-    uint32_t evictor_thread; /* its thread id, once it runs: the pager places it beside itself */
+    uint32_t evictor_thread;                /* its thread id, once it runs: the pager places it beside itself */
     _Alignas(64) uint32_t completions_head; /* written by the evictor */
     _Alignas(64) uint32_t completions_tail; /* written by the pager */
     _Alignas(64) uint32_t pager_sleeping;
