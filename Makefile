@@ -1,6 +1,7 @@
 # make              both programs, runnable, under bin/
 # make demo         the main job on this host: a random walk and a quicksort in a quarter of the memory they need
 # make test         every test
+# make test-vm      verbs on soft RoCE, in virtual machines with Debian's kernels
 # make check        formatting
 # make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
 # make bench-check  has heca become slower? its ratios to the floor against those in tests/bench/ratios.json; two minutes
@@ -15,7 +16,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test check bench bench-check clean
+.PHONY: all host demo test test-vm check bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -33,6 +34,12 @@ test:
 	@scripts/ensure-host.sh test
 	@$(MAKE) --no-print-directory all
 	@tests/run-tests.sh $(CONFIGURATION)
+
+test-vm:
+	@scripts/ensure-host.sh test-vm
+	cmake -S native -B native/build -DCMAKE_BUILD_TYPE=Release >/dev/null
+	cmake --build native/build >/dev/null
+	tests/vm/run
 
 check:
 	@scripts/ensure-host.sh check

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes sure that this host has what `make` needs: ensure-host.sh build|demo|test|check. Installs the Debian packages that are
+# Makes sure that this host has what `make` needs: ensure-host.sh build|demo|test|test-vm|check. Installs the Debian packages that are
 # missing, and only those. What it cannot mend it says in one line, with how to get it, and exits 3.
 set -euo pipefail
 
@@ -29,6 +29,15 @@ if [ "$purpose" = test ]; then
     has_python zmq || missing+=(python3-zmq)
     has_python msgpack || missing+=(python3-msgpack)
     command -v promtool >/dev/null || missing+=(prometheus)
+elif [ "$purpose" = test-vm ]; then
+    command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+    command -v busybox >/dev/null || missing+=(busybox-static)
+    command -v cpio >/dev/null || missing+=(cpio)
+    { command -v depmod || [ -x /sbin/depmod ]; } >/dev/null || missing+=(kmod)
+    { command -v rdma || [ -x /sbin/rdma ]; } >/dev/null || missing+=(iproute2)
+    has_header infiniband/verbs.h || missing+=(libibverbs-dev)
+    has_header rdma/rdma_cma.h || missing+=(librdmacm-dev)
+    [ -d /etc/libibverbs.d ] || missing+=(ibverbs-providers)
 elif [ "$purpose" = check ]; then
     command -v clang-format >/dev/null || missing+=(clang-format)
 fi
