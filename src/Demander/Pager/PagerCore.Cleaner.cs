@@ -115,6 +115,11 @@ internal sealed unsafe partial class PagerCore
         {
             _cleanSlots[i] = PageEntry.NoSlot;
             PageId id = _cleanPages[i];
+            if (id.IsNone)
+            {
+                continue;
+            }
+
             ref PageEntry entry = ref Entry(id);
             byte* copy = _program.SnapshotData + ((nint)i << PageSize.Shift);
             if (errno != 0 || entry.State != PageState.Resident || entry.IsProtected || PageHash.IsZero(copy)
@@ -193,17 +198,28 @@ internal sealed unsafe partial class PagerCore
         for (int i = first; i < first + run; i++)
         {
             PageId id = _cleanPages[i];
-            ref PageEntry entry = ref Entry(id);
-            if (entry.State == PageState.Resident && entry.Slot == PageEntry.NoSlot)
+            if (!id.IsNone && Entry(id) is { State: PageState.Resident, Slot: PageEntry.NoSlot })
             {
                 // True whatever became of the page meanwhile: the slot holds what has this hash.
-                entry.Slot = _cleanSlots[i];
+                Entry(id).Slot = _cleanSlots[i];
                 _segments[id.Segment].Hashes[id.Page] = _program.SnapshotHash(i);
             }
             else
             {
                 _slots.Release(_cleanSlots[i]);
             }
+        }
+    }
+
+    /// <summary>
+    /// A segment is removed. It cannot wait for the batch: whoever copies may stand before a page of it that is gone, and is let go only when
+    /// the program, told of the end, unmaps the range.
+    /// </summary>
+    private void ForgetCleaned(int segment)
+    {
+        for (int i = 0; i < _cleanCount; i++)
+        {
+            _cleanPages[i] = !_cleanPages[i].IsNone && _cleanPages[i].Segment == segment ? default : _cleanPages[i];
         }
     }
 

@@ -111,7 +111,7 @@ internal sealed unsafe partial class PagerCore
 
         switch (request.Kind)
         {
-            case PagerRequestKind.Free when StepDiscard(request, ref progress) && !IsCleaning:
+            case PagerRequestKind.Free when StepDiscard(request, ref progress):
                 RemoveSegment(request.Segment!);
                 return true;
             case PagerRequestKind.Resize when StepDiscard(request, ref progress):
@@ -149,6 +149,7 @@ internal sealed unsafe partial class PagerCore
     private void RemoveSegment(Segment segment)
     {
         _queue.Forget(segment.Number);
+        ForgetCleaned(segment.Number);
         _segments.Remove(segment);
         _willNeed = _willNeed.Segment == segment.Number ? (-1, 0, 0) : _willNeed;
         segment.Dispose();

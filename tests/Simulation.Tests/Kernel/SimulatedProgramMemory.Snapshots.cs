@@ -6,7 +6,8 @@ namespace Hecatonchire.Tests.Kernel;
 
 /// <content>
 /// Copies of running pages: the first half of each is taken when the batch is posted and the second when its end is asked for, so that
-/// whatever the program writes in between tears them. What is not there gives garbage.
+/// whatever the program writes in between tears them. Who copies is one more thread that faults: on a page that is not there it stops, and goes on
+/// when the pager has answered; on one that is unmapped the batch fails.
 /// </content>
 internal sealed unsafe partial class SimulatedProgramMemory
 {
@@ -14,6 +15,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
     private readonly int[] _snapshotPages = new int[PageSnapshots.PagesMax];
     private readonly ulong[] _snapshotHashes = new ulong[PageSnapshots.PagesMax];
     private int _snapshotCount;
+    private int _snapshotAt;
     private int _snapshotPatience;
 
     /// <summary>Chance per million that a batch fails as a whole.</summary>
@@ -26,6 +28,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
     public void PostSnapshot(ReadOnlySpan<ulong> addresses)
     {
         _snapshotCount = addresses.Length;
+        _snapshotAt = 0;
         _snapshotPatience = _random.Next(4);
         for (int i = 0; i < addresses.Length; i++)
         {
@@ -42,10 +45,24 @@ internal sealed unsafe partial class SimulatedProgramMemory
             return false;
         }
 
-        for (int i = 0; i < _snapshotCount; i++)
+        for (; _snapshotAt < _snapshotCount; _snapshotAt++)
         {
-            CopyHalf(i, PageSize.Bytes / 2);
-            _snapshotHashes[i] = Hash.Compute(_snapshots + ((nint)i << PageSize.Shift));
+            if (IsWaiting(_threads))
+            {
+                return false;
+            }
+
+            switch (Access(_threads, _snapshotPages[_snapshotAt], isWrite: false))
+            {
+                case Touch.Stopped:
+                    return false;
+                case not Touch.Done:
+                    errno = Interop.Errno.EFAULT;
+                    return true;
+            }
+
+            CopyHalf(_snapshotAt, PageSize.Bytes / 2);
+            _snapshotHashes[_snapshotAt] = Hash.Compute(_snapshots + ((nint)_snapshotAt << PageSize.Shift));
         }
 
         errno = SnapshotFailuresPerMillion > 0 && _random.Next(1_000_000) < SnapshotFailuresPerMillion ? Interop.Errno.EFAULT : 0;

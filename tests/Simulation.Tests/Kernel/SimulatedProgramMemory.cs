@@ -36,10 +36,11 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _protected = new bool[pages];
         _random = new Random(seed);
         _threads = threads;
-        _waitPage = new int[threads];
+        // One more than the program has: who copies pages for the cleaner.
+        _waitPage = new int[threads + 1];
         Array.Fill(_waitPage, -1);
-        _waitKind = new FaultKind[threads];
-        _pending = new int[threads];
+        _waitKind = new FaultKind[threads + 1];
+        _pending = new int[threads + 1];
         TakeCopies = takeCopies;
         _stagedFrom = new int[stagingPages];
         Array.Fill(_stagedFrom, -1);
@@ -244,7 +245,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     private void WakeRange(int first, int pages, bool mayBeLost)
     {
-        for (int thread = 0; thread < _threads; thread++)
+        for (int thread = 0; thread <= _threads; thread++)
         {
             if (_waitPage[thread] >= first && _waitPage[thread] < first + pages
                 && !(mayBeLost && LostWakesPerMillion > 0 && _random.Next(1_000_000) < LostWakesPerMillion))
