@@ -43,6 +43,12 @@ internal unsafe interface IDataConnection : IDisposable
     bool IsBroken { get; }
 
     /// <summary>
+    /// Makes memory known to the device: every buffer of a request lies in memory that was. To be called before the first request. 0,
+    /// or the errno that keeps the device from using it.
+    /// </summary>
+    int Register(byte* memory, nuint bytes) => 0;
+
+    /// <summary>
     /// Queues a READ of <paramref name="pages"/> slots from <paramref name="slot"/> on into <paramref name="buffer"/>
     /// (pages * 4096 bytes, contiguous, not moved until the completion). False when no request is free or the
     /// connection is broken. Goes out at the next <see cref="Submit"/>.
@@ -59,8 +65,13 @@ internal unsafe interface IDataConnection : IDisposable
     int Poll(Span<DataCompletion> completions);
 
     /// <summary>
+    /// To be called right before waiting for <see cref="WaitDescriptor"/>. False when there is something to <see cref="Poll"/> already.
+    /// </summary>
+    bool PrepareToWait() => true;
+
+    /// <summary>
     /// A descriptor to wait on (epoll, level-triggered) until <see cref="Poll"/> or <see cref="Submit"/> can make
-    /// progress; -1 when there is none (in-memory). <see cref="WaitEvents"/> says for which events.
+    /// progress; -1 when there is none (in-memory). <see cref="WaitEvents"/> says for which events. Both may change with any call.
     /// </summary>
     int WaitDescriptor { get; }
 

@@ -55,9 +55,12 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly Thread _thread;
     private readonly bool _spin;
     private long _refreshedAt;
-    private uint _readerEvents;
-    private uint _writerEvents;
+    private Watched _watchedReader;
+    private Watched _watchedWriter;
     private volatile bool _stop;
+
+    /// <summary>What epoll was told of a connection.</summary>
+    private record struct Watched(int Descriptor, uint Events);
 
     public PagerThread(PagerCore core, CommandRing ring, int uffd, int completionsEvent, int socket, IDataConnection reader,
         IDataConnection writer, PressureMonitor? pressure, CorePlacement? placement, bool spin)
@@ -70,8 +73,8 @@ internal sealed unsafe class PagerThread : IDisposable
 
         // Its end only. The thread that reads it may be waiting here, for an evictor that is gone with the program.
         Watch(socket, Libc.EPOLLRDHUP, Libc.EPOLL_CTL_ADD);
-        Watch(reader.WaitDescriptor, _readerEvents = reader.WaitEvents, Libc.EPOLL_CTL_ADD);
-        Watch(writer.WaitDescriptor, _writerEvents = writer.WaitEvents, Libc.EPOLL_CTL_ADD);
+        Rewatch(reader, ref _watchedReader);
+        Rewatch(writer, ref _watchedWriter);
         if (pressure is not null)
         {
             Watch(pressure.WaitDescriptor, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
@@ -232,10 +235,10 @@ internal sealed unsafe class PagerThread : IDisposable
 
     private void Sleep()
     {
-        Rewatch(_reader, ref _readerEvents);
-        Rewatch(_writer, ref _writerEvents);
+        Rewatch(_reader, ref _watchedReader);
+        Rewatch(_writer, ref _watchedWriter);
         bool wakesByEvictor = _core.IsEvictorAwaited || !_core.IsEvicting;
-        if (wakesByEvictor && !_ring.TrySleep())
+        if (!_reader.PrepareToWait() || !_writer.PrepareToWait() || (wakesByEvictor && !_ring.TrySleep()))
         {
             return;
         }
@@ -288,14 +291,33 @@ internal sealed unsafe class PagerThread : IDisposable
         }
     }
 
-    private void Rewatch(IDataConnection connection, ref uint watched)
+    private void Rewatch(IDataConnection connection, ref Watched watched)
     {
-        uint wanted = connection.IsBroken ? 0 : connection.WaitEvents;
-        if (wanted != watched)
+        Watched wanted = connection.IsBroken ? default : new Watched(connection.WaitDescriptor, connection.WaitEvents);
+        if (wanted == watched)
         {
-            watched = wanted;
-            Watch(connection.WaitDescriptor, wanted, wanted == 0 ? Libc.EPOLL_CTL_DEL : Libc.EPOLL_CTL_MOD);
+            return;
         }
+
+        if (wanted.Descriptor == watched.Descriptor)
+        {
+            Watch(wanted.Descriptor, wanted.Events, Libc.EPOLL_CTL_MOD);
+        }
+        else
+        {
+            // One that was closed meanwhile has left by itself.
+            if (watched.Events != 0)
+            {
+                Watch(watched.Descriptor, 0, Libc.EPOLL_CTL_DEL);
+            }
+
+            if (wanted.Events != 0)
+            {
+                Watch(wanted.Descriptor, wanted.Events, Libc.EPOLL_CTL_ADD);
+            }
+        }
+
+        watched = wanted;
     }
 
     private void Watch(int descriptor, uint events, int operation)
