@@ -157,10 +157,7 @@ int32_t heca_rdma_disconnect(void *id) {
 
 void heca_rdma_id_close(void *id, struct heca_rdma_queue *queue) {
     if (queue != NULL && queue->pair != NULL) {
-        rdma_destroy_qp(id);
-        ibv_destroy_cq(queue->completions);
-        ibv_destroy_comp_channel(queue->channel);
-        memset(queue, 0, sizeof *queue);
+        heca_rdma_queue_close(id, queue);
     }
 
     rdma_destroy_id(id);

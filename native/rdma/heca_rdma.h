@@ -63,6 +63,7 @@ struct heca_rdma_queue {
     void *channel;
     int32_t descriptor; /* of the channel: readable when armed and completions have come */
     uint32_t number;
+    int32_t *failed; /* set by heca_rdma_take_async where the device says that this queue is beyond use */
 };
 
 enum heca_rdma_op {
@@ -119,11 +120,20 @@ HECA_RDMA_API int32_t heca_rdma_next_event(void *channel, struct heca_rdma_event
 /* The device of an id whose address is resolved, or that a CONNECT_REQUEST brought. */
 HECA_RDMA_API int32_t heca_rdma_device_of(void *id, struct heca_rdma_device *device);
 
+/* What the device of an id tells outside of completions: the descriptor is readable, does not block and is the device's own, the same for
+ * all its ids. Taking marks the queues concerned; returns 1 where the device itself is lost. */
+HECA_RDMA_API int32_t heca_rdma_async_descriptor(void *id);
+HECA_RDMA_API int32_t heca_rdma_take_async(void *id);
+
+/* The name of the context that an id's objects belong to: equal for ids that can share a domain. */
+HECA_RDMA_API uint64_t heca_rdma_context_of(void *id);
+
 /* What is allowed to work together: regions and queues of one domain. */
 HECA_RDMA_API int32_t heca_rdma_domain_open(void *id, void **domain);
 HECA_RDMA_API int32_t heca_rdma_domain_close(void *domain);
 HECA_RDMA_API int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queue_options *options,
                                            struct heca_rdma_queue *queue);
+HECA_RDMA_API void heca_rdma_queue_close(void *id, struct heca_rdma_queue *queue);
 
 /* `remote`: 0 for buffers of one's own, 1 for memory that the peer reads and writes. */
 HECA_RDMA_API int32_t heca_rdma_register(void *domain, void *memory, uint64_t bytes, int32_t remote, void **region,
@@ -150,7 +160,7 @@ HECA_RDMA_API const char *heca_rdma_status_text(int32_t status);
 
 _Static_assert(sizeof(struct heca_rdma_device) == 96, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_event) == 264, "mirrored in RdmaAbi.cs");
-_Static_assert(sizeof(struct heca_rdma_queue) == 32, "mirrored in RdmaAbi.cs");
+_Static_assert(sizeof(struct heca_rdma_queue) == 40, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_request) == 40, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_completion) == 16, "mirrored in RdmaAbi.cs");
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <rdma/rdma_cma.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Requests of one chain; more are posted in several. */
 #define CHAIN_MAX 64
@@ -38,13 +40,15 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
     }
 
     int32_t status = 0;
+    int32_t *beyond_use = calloc(1, sizeof *beyond_use);
     int flags = fcntl(channel->fd, F_GETFL);
     struct ibv_cq *completions =
         ibv_create_cq(connection->verbs, (int)(options->requests + options->receives), NULL, channel, 0);
-    if (flags < 0 || fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) != 0 || completions == NULL) {
+    if (flags < 0 || fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) != 0 || completions == NULL || beyond_use == NULL) {
         status = failed();
     } else {
         struct ibv_qp_init_attr attributes = {
+            .qp_context = beyond_use,
             .send_cq = completions,
             .recv_cq = completions,
             .cap = {.max_send_wr = options->requests,
@@ -63,6 +67,7 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
         }
 
         ibv_destroy_comp_channel(channel);
+        free(beyond_use);
         return status;
     }
 
@@ -72,8 +77,56 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
         .channel = channel,
         .descriptor = channel->fd,
         .number = connection->qp->qp_num,
+        .failed = beyond_use,
     };
     return 0;
+}
+
+void heca_rdma_queue_close(void *id, struct heca_rdma_queue *queue) {
+    rdma_destroy_qp(id);
+    ibv_destroy_cq(queue->completions);
+    ibv_destroy_comp_channel(queue->channel);
+    free(queue->failed);
+    memset(queue, 0, sizeof *queue);
+}
+
+int32_t heca_rdma_async_descriptor(void *id) {
+    struct ibv_context *context = ((struct rdma_cm_id *)id)->verbs;
+    if (context == NULL) {
+        return -ENODEV;
+    }
+
+    int flags = fcntl(context->async_fd, F_GETFL);
+    return flags < 0 || fcntl(context->async_fd, F_SETFL, flags | O_NONBLOCK) != 0 ? failed() : context->async_fd;
+}
+
+int32_t heca_rdma_take_async(void *id) {
+    struct ibv_context *context = ((struct rdma_cm_id *)id)->verbs;
+    struct ibv_async_event event;
+    int32_t lost = 0;
+    while (ibv_get_async_event(context, &event) == 0) {
+        switch (event.event_type) {
+        case IBV_EVENT_QP_FATAL:
+        case IBV_EVENT_QP_REQ_ERR:
+        case IBV_EVENT_QP_ACCESS_ERR:
+        case IBV_EVENT_PATH_MIG_ERR:
+            *(volatile int32_t *)event.element.qp->qp_context = 1;
+            break;
+        case IBV_EVENT_DEVICE_FATAL:
+            lost = 1;
+            break;
+        default:
+            break;
+        }
+
+        ibv_ack_async_event(&event);
+    }
+
+    return lost;
+}
+
+uint64_t heca_rdma_context_of(void *id) {
+    return (uintptr_t)((struct rdma_cm_id *)id)->verbs;
 }
 
 int32_t heca_rdma_register(void *domain, void *memory, uint64_t bytes, int32_t remote, void **region,
@@ -115,7 +168,8 @@ int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rd
                 .wr_id = request->cookie,
                 .next = i + 1 < now ? &chain[i + 1] : NULL,
                 .sg_list = &pieces[i],
-                .num_sge = 1,
+                /* A piece of 0 bytes means 2 GiB to some devices; a request without one means nothing. */
+                .num_sge = request->bytes > 0 ? 1 : 0,
                 .opcode = opcode_of(request->op),
                 .send_flags = flags,
                 .wr.rdma = {.remote_addr = request->remote, .rkey = request->remote_key},

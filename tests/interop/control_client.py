@@ -92,6 +92,7 @@ def main():
     assert hello["offered_bytes"] == hello["free_bytes"] == 256 * MIB, hello
     assert hello["slab_bytes_min"] == 64 * MIB and hello["slab_bytes_max"] == 1024 * MIB, hello
     assert hello["gone_after_ms"] > 0 and hello["transports"] == ["tcp"], hello
+    assert hello["rdma_port"] == 0, hello
     assert client.hello(demander)["instance"] == hello["instance"]
     client.refused("bad_request", "hello", demander=uuid.uuid4().bytes, name="other")
 
@@ -115,6 +116,12 @@ def main():
     other.hello(uuid.uuid4().bytes)
     assert other.ok("list")["slabs"] == []
     other.refused("no_such_slab", "free", slab=first["slab"])
+
+    # There is no RDMA on loopback, and a key of a slab goes to its demander only.
+    client.refused("rdma", "key", slab=first["slab"], domain=1)
+    client.refused("bad_request", "key", slab=first["slab"])
+    client.refused("bad_request", "key", slab=first["slab"], domain=2**32)
+    other.refused("no_such_slab", "key", slab=first["slab"], domain=1)
 
     # A token opens one data connection, of its demander only.
     token = client.ok("token")

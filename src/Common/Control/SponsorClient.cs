@@ -120,6 +120,13 @@ internal sealed partial class SponsorClient : IDisposable
     /// <summary>Gives a slab back. Its contents are gone; a request on it that is under way ends the data connection.</summary>
     public void FreeSlab(ulong slab) => Ask<FreeAnswer>(id => new FreeRequest(id, slab));
 
+    /// <summary>Where a slab is in the sponsor's memory and the key that opens it to RDMA connections of the domain.</summary>
+    public (ulong Address, uint Key) RequestKey(ulong slab, uint domain)
+    {
+        KeyAnswer answer = Ask<KeyAnswer>(id => new KeyRequest(id, slab, domain));
+        return (answer.Address, answer.Key);
+    }
+
     /// <summary>A token that opens one data connection.</summary>
     public DataToken RequestToken()
     {

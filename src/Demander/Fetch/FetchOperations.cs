@@ -73,6 +73,11 @@ internal sealed unsafe class FetchOperations : IDisposable
         (_freeSingle, _freeRun, _freeSingles) = (0, Singles, Singles);
     }
 
+    /// <summary>All buffers, in one piece.</summary>
+    public byte* Memory => _memory;
+
+    public nuint Bytes => _bytes;
+
     public int InFlight { get; private set; }
 
     public ref FetchOperation this[int index] => ref _operations[index];

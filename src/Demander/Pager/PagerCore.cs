@@ -10,6 +10,7 @@ using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Staging;
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Tcp;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
 
@@ -76,7 +77,17 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _recycles = new BlockStack(_staging.Count);
         _queue = eviction.Create(_segments);
         _budgetPages = local.Resolve(0) >> PageSize.Shift;
+        Register(reader, _fetches.Memory, _fetches.Bytes);
+        Register(writer, _staging.MirrorMemory, _staging.MirrorBytes);
+        if (program.CanSnapshot)
+        {
+            Register(writer, program.SnapshotData, PageSnapshots.PagesMax << PageSize.Shift);
+        }
     }
+
+    /// <summary>What <see cref="IDataConnection.Register"/> is asked for in all, for messages and limits.</summary>
+    public static long RegisteredBytes(int stagingPages) =>
+        ((long)FetchOperations.Singles + (FetchOperations.Runs * FetchOperations.RunPages) + stagingPages + PageSnapshots.PagesMax) << PageSize.Shift;
 
     /// <summary>Fault latencies, event read to page installed, nanoseconds.</summary>
     public LatencyHistogram Latencies { get; } = new();
@@ -195,6 +206,15 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     /// <summary>The program has ended, although no call on its memory has said so yet: what waits for its evictor ends.</summary>
     public void NoteProgramGone() => _programGone = true;
+
+    private static void Register(IDataConnection connection, byte* memory, nuint bytes)
+    {
+        int errno = connection.Register(memory, bytes);
+        if (errno != 0)
+        {
+            throw new DataConnectionException(DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)bytes, errno));
+        }
+    }
 
     private void UpdateBudget()
     {

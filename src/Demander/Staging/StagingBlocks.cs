@@ -96,6 +96,11 @@ internal sealed unsafe class StagingBlocks : IDisposable
 
     public ref StagedPage Page(int stagingIndex) => ref _pages[stagingIndex];
 
+    /// <summary>The whole mirror.</summary>
+    public byte* MirrorMemory => _mirror;
+
+    public nuint MirrorBytes => _bytes;
+
     public byte* Mirror(int stagingIndex) => _mirror + ((nint)stagingIndex << PageSize.Shift);
 
     /// <summary>A free block, now <see cref="BlockState.Taking"/>; -1 when all are in use.</summary>

@@ -23,6 +23,9 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     public static readonly SettingDefinition DataPort = new("data-port", "PORT", "7401", "The port of data connections; 0 takes any");
 
+    public static readonly SettingDefinition Transport = new(
+        "transport", "auto|rdma|tcp", "auto", "rdma: serve RDMA too, or do not start; auto: where there is a device; TCP is always served");
+
     public static readonly SettingDefinition Memory = new("memory", "SIZE", null, "The memory to offer, such as 8GiB; required");
 
     public static readonly SettingDefinition Keys = new(
@@ -44,7 +47,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     /// <summary>In the order of the help.</summary>
     public static readonly IReadOnlyList<SettingDefinition> All =
-        [Memory, Listen, Port, DataPort, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
+        [Memory, Listen, Port, DataPort, Transport, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
 
     private static string DefaultKeys()
     {

@@ -72,7 +72,7 @@ internal static class SponsorCommand
         {
             return Fail(ExitUsage, failure.Message);
         }
-        catch (ZmqUnavailableException failure)
+        catch (Exception failure) when (failure is ZmqUnavailableException or HostCannotException)
         {
             return Fail(ExitHostCannot, failure.Message);
         }

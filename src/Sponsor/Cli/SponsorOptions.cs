@@ -1,4 +1,5 @@
 using System.Net;
+using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
 
@@ -14,6 +15,8 @@ internal sealed record SponsorOptions
 
     /// <summary>0 takes any.</summary>
     public required int DataPort { get; init; }
+
+    public required TransportPreference Transport { get; init; }
 
     public required ByteSize Memory { get; init; }
 

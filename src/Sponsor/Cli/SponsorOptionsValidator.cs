@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Slabs;
+using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
 
@@ -26,6 +27,11 @@ internal static class SponsorOptionsValidator
                 "must be an IP address of this host, such as 127.0.0.1 or 0.0.0.0"),
             Port = ParsePort(settings, SettingDefinition.Port),
             DataPort = ParsePort(settings, SettingDefinition.DataPort),
+            Transport = Parse<TransportPreference?>(
+                settings,
+                SettingDefinition.Transport,
+                text => TransportPreferences.TryParse(text, out TransportPreference preference) ? preference : null,
+                $"must be {TransportPreferences.All}")!.Value,
             Memory = ParseMemory(settings),
             Keys = Parse<string>(
                 settings, SettingDefinition.Keys, text => text is { Length: > 0 } ? Path.GetFullPath(text) : null, "must be a directory"),

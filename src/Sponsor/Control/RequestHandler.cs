@@ -18,7 +18,8 @@ internal sealed partial class RequestHandler(
     TimeProvider time,
     ILogger<RequestHandler> logger)
 {
-    private static readonly string[] Transports = ["tcp"];
+    private static readonly string[] TcpOnly = ["tcp"];
+    private static readonly string[] TcpAndRdma = ["tcp", "rdma"];
 
     private readonly Dictionary<string, Session> _sessions = [];
     private readonly Guid _instance = Guid.NewGuid();
@@ -119,6 +120,10 @@ internal sealed partial class RequestHandler(
                     : new AllocateAnswer(request.Id, entry.Slab, entry.Bytes);
             case FreeRequest free:
                 return store.Free(demander, free.Slab) is { } unknown ? Error(request, unknown) : new FreeAnswer(request.Id);
+            case KeyRequest key:
+                return store.Expose(demander, key.Slab, key.Domain, out ulong address, out uint remoteKey) is { } closed
+                    ? Error(request, closed)
+                    : new KeyAnswer(request.Id, address, remoteKey);
             case ListRequest:
                 return new ListAnswer(request.Id, store.List(demander));
             case StatsRequest:
@@ -158,7 +163,8 @@ internal sealed partial class RequestHandler(
             SlabBytesMin = slabs.SlabBytesMin,
             SlabBytesMax = slabs.SlabBytesMax,
             GoneAfterMs = (long)options.GoneAfter.TotalMilliseconds,
-            Transports = Transports,
+            Transports = store.RemotePort > 0 ? TcpAndRdma : TcpOnly,
+            RdmaPort = store.RemotePort,
         };
     }
 

@@ -5,6 +5,7 @@ using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
 using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -77,6 +78,13 @@ internal static class SponsorHost
             provider.GetRequiredService<ILogger<DataServer>>()));
         services.AddSingleton<IServingLoop>(provider => provider.GetRequiredService<DataServer>());
         services.AddSingleton(provider => provider.GetRequiredService<DataServer>().Counters);
+        services.AddSingleton(provider => new RdmaServer(
+            new IPEndPoint(options.Listen, options.DataPort),
+            SponsorKeys.SponsorId(keys),
+            provider.GetRequiredService<ISlabDirectory>(),
+            new DataServerOptions(),
+            provider.GetRequiredService<DataServerCounters>(),
+            provider.GetRequiredService<ILogger<RdmaServer>>()));
         services.AddSingleton<RequestHandler>();
         services.AddSingleton<ControlServer>();
         services.AddSingleton<SponsorInstruments>();

@@ -6,30 +6,37 @@ using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
 using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
+using Hecatonchire.Transport;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Sponsor.Hosting;
 
 /// <summary>Starts and stops the two planes in their order: no control message before data can be served, and none after.</summary>
-internal sealed class SponsorService(
+internal sealed partial class SponsorService(
     SponsorOptions options,
     CurveKeyPair keys,
     SlabStore store,
     DataServer data,
+    RdmaServer rdma,
     ControlServer control,
     SponsorInstruments instruments,
+    ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
 {
     private MetricsEndpoint? _metrics;
+    private string? _noRdma;
 
     // Z85 has characters that the default encoder escapes for the sake of HTML.
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        store.ServeWith(data);
+        store.ServeWith(data, rdma);
         data.Start();
+        OfferRdma();
         control.Start();
         _metrics = options.Metrics is null
             ? null
@@ -51,10 +58,26 @@ internal sealed class SponsorService(
     {
         control.Dispose();
         data.Dispose();
+        rdma.Dispose();
         store.Dispose();
         _metrics?.Dispose();
         instruments.Dispose();
         return Task.CompletedTask;
+    }
+
+    private void OfferRdma()
+    {
+        _noRdma = options.Transport == TransportPreference.Tcp ? "--transport tcp" : rdma.Start();
+        if (_noRdma is not null && options.Transport == TransportPreference.Rdma)
+        {
+            data.Dispose();
+            throw new HostCannotException($"no RDMA here: {_noRdma}; or start with --transport auto");
+        }
+
+        if (_noRdma is not null && options.Transport == TransportPreference.Auto)
+        {
+            LogTcpOnly(logger, _noRdma);
+        }
     }
 
     private void Announce()
@@ -64,7 +87,17 @@ internal sealed class SponsorService(
             ["control_port"] = control.Port,
             ["data_port"] = data.Port,
             ["public_key"] = keys.PublicZ85,
+            ["transports"] = _noRdma is null ? new[] { "tcp", "rdma" } : ["tcp"],
         };
+        if (_noRdma is null)
+        {
+            facts["rdma_port"] = rdma.Port;
+        }
+        else
+        {
+            facts["no_rdma"] = _noRdma;
+        }
+
         if (_metrics is not null)
         {
             facts["metrics_port"] = _metrics.EndPoint.Port;
@@ -91,4 +124,7 @@ internal sealed class SponsorService(
 
         lifetime.StopApplication();
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Pages travel over TCP only: {Why}")]
+    private static partial void LogTcpOnly(ILogger logger, string why);
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Serving;
+using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
 
 namespace Hecatonchire.Sponsor.Metrics;
@@ -15,7 +16,7 @@ internal sealed class SponsorInstruments : IDisposable
 
     private readonly Meter _meter = new(MeterName);
 
-    public SponsorInstruments(SlabStore store, DataServerCounters served, ControlServer control, RequestHandler requests)
+    public SponsorInstruments(SlabStore store, DataServerCounters served, RdmaServer rdma, ControlServer control, RequestHandler requests)
     {
         _meter.CreateObservableGauge("heca_sponsor_offered_bytes", () => store.OfferedBytes, "By", "Memory this sponsor offers");
         _meter.CreateObservableGauge("heca_sponsor_lent_bytes", () => store.LentBytes, "By", "Memory lent in slabs");
@@ -26,10 +27,13 @@ internal sealed class SponsorInstruments : IDisposable
             "heca_sponsor_data_connections", () => Volatile.Read(ref served.ConnectionsOpen), null, "Data connections open");
         _meter.CreateObservableCounter(
             "heca_sponsor_data_connections_accepted", () => Volatile.Read(ref served.ConnectionsAccepted), null, "Data connections accepted");
+        _meter.CreateObservableGauge("heca_sponsor_rdma_connections", () => rdma.ConnectionsOpen, null, "RDMA connections open");
+        _meter.CreateObservableGauge(
+            "heca_sponsor_rdma_exposed_bytes", () => rdma.ExposedBytes, "By", "Slab memory that is pinned and open to RDMA");
         _meter.CreateObservableCounter(
-            "heca_sponsor_pages_read", () => Volatile.Read(ref served.PagesRead), null, "Pages that demanders read");
+            "heca_sponsor_pages_read", () => Volatile.Read(ref served.PagesRead), null, "Pages that demanders read over TCP");
         _meter.CreateObservableCounter(
-            "heca_sponsor_pages_written", () => Volatile.Read(ref served.PagesWritten), null, "Pages that demanders wrote");
+            "heca_sponsor_pages_written", () => Volatile.Read(ref served.PagesWritten), null, "Pages that demanders wrote over TCP");
         _meter.CreateObservableCounter(
             "heca_sponsor_data_refused", () => DataRefusals(served), null, "Data connections refused or closed, by reason");
         _meter.CreateObservableCounter(

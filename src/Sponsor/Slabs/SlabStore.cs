@@ -23,6 +23,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
     private readonly Demander?[] _byHandle;
     private readonly int[] _generations;
     private IServingLoop? _serving;
+    private IRemoteMemory? _remote;
     private ulong _lastSlab;
     private long _lentBytes;
     private long _connections;
@@ -55,7 +56,10 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
     }
 
     /// <summary>From here on memory is unmapped only after this loop has let go of it. Called once, before it starts.</summary>
-    public void ServeWith(IServingLoop serving) => _serving = serving;
+    public void ServeWith(IServingLoop serving, IRemoteMemory? remote = null) => (_serving, _remote) = (serving, remote);
+
+    /// <summary>Where RDMA connections come in; 0 where there are none.</summary>
+    public int RemotePort => _remote?.Port ?? 0;
 
     /// <summary>Makes a demander known, or renews it. Null, with the reason, when there are too many.</summary>
     public Refusal? Greet(Guid id, string name)
@@ -169,6 +173,36 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         return null;
     }
 
+    /// <summary>Opens a slab to RDMA connections of a domain of its demander.</summary>
+    public unsafe Refusal? Expose(Guid id, ulong slabId, uint domain, out ulong address, out uint key)
+    {
+        (address, key) = (0, 0);
+        Slab? slab;
+        DemanderHandle handle;
+        lock (_gate)
+        {
+            Demander? demander = _byId.GetValueOrDefault(id);
+            slab = demander?.Find(slabId);
+            handle = demander?.Handle ?? default;
+        }
+
+        if (slab is null)
+        {
+            return new Refusal(ErrorCode.NoSuchSlab, $"this demander has no slab {slabId}");
+        }
+
+        if (_remote is not { Port: > 0 })
+        {
+            return new Refusal(ErrorCode.Rdma, "this sponsor offers no RDMA");
+        }
+
+        // Only this thread frees slabs, so it is there for as long as this takes.
+        address = (ulong)slab.Memory.Address;
+        return _remote.TryExpose(handle, domain, slab.Id, slab.Memory.Address, slab.Bytes, out key) is { } why
+            ? new Refusal(ErrorCode.Rdma, why)
+            : null;
+    }
+
     public SlabEntry[] List(Guid id)
     {
         lock (_gate)
@@ -212,6 +246,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             return [];
         }
 
+        gone.ForEach(demander => _remote?.Forget(demander.Handle));
         Unmap([.. gone.SelectMany(demander => demander.Slabs)]);
         return gone;
     }
@@ -250,6 +285,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         _serving?.RunBetweenRequests(static () => { });
         foreach (Slab slab in slabs)
         {
+            _remote?.Withdraw(slab.Id);
             slab.Memory.Dispose();
         }
 

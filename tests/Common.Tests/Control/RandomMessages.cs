@@ -8,7 +8,7 @@ internal sealed class RandomMessages(int seed)
 {
     private readonly Random _random = new(seed);
 
-    public ControlRequest NextRequest() => _random.Next(7) switch
+    public ControlRequest NextRequest() => _random.Next(8) switch
     {
         0 => new HelloRequest(Number(), Id(), Text(ControlProtocol.NameBytesMax)),
         1 => new TokenRequest(Number()),
@@ -16,10 +16,11 @@ internal sealed class RandomMessages(int seed)
         3 => new FreeRequest(Number(), Number()),
         4 => new ListRequest(Number()),
         5 => new StatsRequest(Number()),
+        6 => new KeyRequest(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
         _ => new HeartbeatRequest(Number()),
     };
 
-    public ControlAnswer NextAnswer() => _random.Next(8) switch
+    public ControlAnswer NextAnswer() => _random.Next(9) switch
     {
         0 => new HelloAnswer(Number())
         {
@@ -32,6 +33,7 @@ internal sealed class RandomMessages(int seed)
             SlabBytesMin = Count(),
             SlabBytesMax = Count(),
             GoneAfterMs = Count(),
+            RdmaPort = _random.Next(65536),
             Transports = [.. Enumerable.Range(0, _random.Next(9)).Select(_ => Text(20))],
         },
         1 => new TokenAnswer(Number(), Bytes(ControlProtocol.TokenBytes), _random.Next(65536), Count()),
@@ -50,6 +52,7 @@ internal sealed class RandomMessages(int seed)
             RequestsRefused = Count(),
         },
         6 => new HeartbeatAnswer(Number()),
+        7 => new KeyAnswer(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
         _ => new ErrorAnswer(Number(), Text(20), Text(200)),
     };
 

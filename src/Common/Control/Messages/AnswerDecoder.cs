@@ -34,6 +34,10 @@ internal static class AnswerDecoder
                 ? new AllocateAnswer(id, slab, bytes)
                 : null,
             "free.ok" => new FreeAnswer(id),
+            "key.ok" => map.TryGetUnsigned("address"u8, out ulong address)
+                && map.TryGetUnsigned("key"u8, out ulong key) && key <= uint.MaxValue
+                ? new KeyAnswer(id, address, (uint)key)
+                : null,
             "list.ok" => DecodeList(id, map),
             "stats.ok" => DecodeStats(id, map),
             "heartbeat.ok" => new HeartbeatAnswer(id),
@@ -69,6 +73,7 @@ internal static class AnswerDecoder
                 SlabBytesMax = slabMax,
                 GoneAfterMs = goneAfter,
                 Transports = transports,
+                RdmaPort = map.TryGetInt32("rdma_port"u8, ushort.MaxValue, out int rdmaPort) ? rdmaPort : 0,
             }
             : null;
 

@@ -79,7 +79,10 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
 
     public required IReadOnlyList<string> Transports { get; init; }
 
-    protected override int FieldCount => 10;
+    /// <summary>Where RDMA connections come in; 0 where the sponsor offers none.</summary>
+    public required int RdmaPort { get; init; }
+
+    protected override int FieldCount => 11;
 
     protected override void WriteFields(ref MessagePackWriter writer)
     {
@@ -94,6 +97,7 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
         Write(ref writer, "slab_bytes_min"u8, SlabBytesMin);
         Write(ref writer, "slab_bytes_max"u8, SlabBytesMax);
         Write(ref writer, "gone_after_ms"u8, GoneAfterMs);
+        Write(ref writer, "rdma_port"u8, RdmaPort);
         writer.WriteString("transports"u8);
         writer.WriteArrayHeader(Transports.Count);
         foreach (string transport in Transports)
@@ -136,6 +140,22 @@ internal sealed record AllocateAnswer(ulong Id, ulong Slab, long Bytes) : Contro
 internal sealed record FreeAnswer(ulong Id) : ControlAnswer(Id)
 {
     public override string Type => "free.ok";
+}
+
+/// <summary>Where a slab is in the sponsor's memory, and the key that its device asks for.</summary>
+internal sealed record KeyAnswer(ulong Id, ulong Address, uint Key) : ControlAnswer(Id)
+{
+    public override string Type => "key.ok";
+
+    protected override int FieldCount => 2;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("address"u8);
+        writer.WriteUnsigned(Address);
+        writer.WriteString("key"u8);
+        writer.WriteUnsigned(Key);
+    }
 }
 
 /// <summary>A slab and its size in bytes, as `list` names it.</summary>

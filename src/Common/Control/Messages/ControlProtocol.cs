@@ -25,4 +25,7 @@ internal static class ErrorCode
     public const string Full = "full";
     public const string NoSuchSlab = "no_such_slab";
     public const string Stopping = "stopping";
+
+    /// <summary>A slab cannot be opened to RDMA.</summary>
+    public const string Rdma = "rdma";
 }

@@ -82,6 +82,22 @@ internal sealed record FreeRequest(ulong Id, ulong Slab) : ControlRequest(Id)
     }
 }
 
+/// <summary>Asks for the key that opens a slab to RDMA on connections of this demander's domain, the number in their WELCOME.</summary>
+internal sealed record KeyRequest(ulong Id, ulong Slab, uint Domain) : ControlRequest(Id)
+{
+    public override string Type => "key";
+
+    protected override int FieldCount => 2;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("slab"u8);
+        writer.WriteUnsigned(Slab);
+        writer.WriteString("domain"u8);
+        writer.WriteUnsigned(Domain);
+    }
+}
+
 internal sealed record ListRequest(ulong Id) : ControlRequest(Id)
 {
     public override string Type => "list";

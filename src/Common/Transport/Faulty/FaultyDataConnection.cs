@@ -71,6 +71,10 @@ internal sealed unsafe class FaultyDataConnection : IDataConnection
 
     public uint WaitEvents => _inner.WaitEvents;
 
+    public int Register(byte* memory, nuint bytes) => _inner.Register(memory, bytes);
+
+    public bool PrepareToWait() => _inner.PrepareToWait();
+
     public bool TryPostRead(ulong cookie, ulong slab, uint slot, int pages, byte* buffer) =>
         TryPost(cookie, slab, slot, pages, buffer, isRead: true);
 

@@ -167,16 +167,11 @@ internal unsafe ref struct TcpOpening
         }
     }
 
-    private readonly DataConnectionException Refused(uint status) => (WireStatus)Math.Min(status, byte.MaxValue) switch
+    private readonly DataConnectionException Refused(uint status)
     {
-        WireStatus.Version => Failed(
-            DataConnectionFailure.Version, $"the sponsor does not speak version {Frames.Version} of the protocol"),
-        WireStatus.Token => Failed(
-            DataConnectionFailure.Token, "the sponsor refused the token (unknown, used or expired)"),
-        WireStatus.Stopping => Failed(DataConnectionFailure.Busy, "the sponsor is stopping"),
-        WireStatus.Busy => Failed(DataConnectionFailure.Busy, "the sponsor has as many connections as it takes"),
-        _ => Failed(DataConnectionFailure.Protocol, $"the sponsor refused the HELLO with status {status}"),
-    };
+        (DataConnectionFailure failure, string why) = DataConnectionException.OfRefusal(status);
+        return Failed(failure, why);
+    }
 
     private readonly DataConnectionException Failed(DataConnectionFailure failure, string why) =>
         new(failure, $"no data connection to sponsor {_sponsor}: {why}");
