@@ -161,6 +161,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, EntryPoint = "prctl", SetLastError = true)]
     public static partial int ProcessControl(int option, nuint a, nuint b, nuint c, nuint d);
 
+    [LibraryImport(Library, EntryPoint = "getrlimit", SetLastError = true)]
+    public static partial int GetResourceLimit(int resource, ResourceLimit* limit);
+
     /// <summary>A system call that the C library has no function for (userfaultfd).</summary>
     [LibraryImport(Library, EntryPoint = "syscall", SetLastError = true)]
     public static partial nint SystemCall(nint number, nint argument);
@@ -176,8 +179,17 @@ internal static unsafe partial class Libc
     public const int EFD_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800;
     public const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     public const int F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_SEAL_SHRINK = 2, O_NONBLOCK = 0x800, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CLOEXEC = 0x80000;
+    public const int RLIMIT_MEMLOCK = 8;
     public const int SIGINT = 2, SIGQUIT = 3, SIGBUS = 7, SIGKILL = 9, SIGTERM = 15;
     public const int SOL_SOCKET = 1, SCM_RIGHTS = 1, SO_PEERCRED = 17, SO_BUSY_POLL = 46, SO_INCOMING_CPU = 49, IPPROTO_TCP = 6, TCP_NODELAY = 1;
+}
+
+/// <summary>struct rlimit on 64-bit Linux.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ResourceLimit
+{
+    public ulong Current;
+    public ulong Maximum;
 }
 
 /// <summary>struct msghdr on 64-bit Linux.</summary>

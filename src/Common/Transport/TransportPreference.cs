@@ -17,6 +17,13 @@ internal static class TransportPreferences
 {
     public const string All = "auto, rdma or tcp";
 
+    public static string Name(this TransportPreference preference) => preference switch
+    {
+        TransportPreference.Rdma => "rdma",
+        TransportPreference.Tcp => "tcp",
+        _ => "auto",
+    };
+
     public static bool TryParse(string? text, out TransportPreference preference)
     {
         (bool known, preference) = text switch

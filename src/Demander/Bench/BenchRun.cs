@@ -75,7 +75,7 @@ internal sealed class BenchRun
 
     private WorkerLine RunPaged(ILoggerFactory loggers)
     {
-        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.MemoryBytes)) : null;
+        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.MemoryBytes), _settings.Transport) : null;
         using var directory = new TemporaryDirectory("heca-bench-");
         var options = new PagerOptions
         {
@@ -83,6 +83,7 @@ internal sealed class BenchRun
             Prefetch = _settings.Prefetch,
             Eviction = _settings.Eviction,
             DirtyTracking = _settings.DirtyTracking,
+            Transport = _settings.Transport,
             Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };

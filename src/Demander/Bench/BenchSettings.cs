@@ -3,6 +3,7 @@ using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
 using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Bench;
@@ -27,6 +28,9 @@ internal sealed record BenchSettings
 
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public SponsorEndpoint? Sponsor { get; init; }
+
+    /// <summary>Of <see cref="MemorySystem.Heca"/>.</summary>
+    public TransportPreference Transport { get; init; }
 
     public EvictionKind Eviction { get; init; } = EvictionKinds.Default;
 

@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli;
@@ -8,5 +9,5 @@ internal static class Composition
 {
     public static IPagerHost StartPager(PagerOptions options, ILoggerFactory loggers) => PagerHost.Start(options, loggers);
 
-    public static ISponsorSource StartSponsor(long bytes) => EmbeddedSponsor.Start(bytes);
+    public static ISponsorSource StartSponsor(long bytes, TransportPreference transport) => EmbeddedSponsor.Start(bytes, transport);
 }

@@ -1,12 +1,15 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using Hecatonchire.Pager;
+using Hecatonchire.Transport;
+using Hecatonchire.Transport.Rdma;
 
 namespace Hecatonchire.Cli;
 
 /// <summary>
-/// A heca-sponsor on loopback that belongs to this run: any ports, keys of its own in a private directory, stopped when
+/// A heca-sponsor on this host that belongs to this run: on loopback, or where RDMA is asked for on an address of its device; any ports, keys of its own in a private directory, stopped when
 /// its standard input ends, so that it does not outlive us however we end.
 /// </summary>
 internal sealed class EmbeddedSponsor : ISponsorSource
@@ -46,17 +49,18 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         }
     }
 
-    /// <exception cref="CommandException">There is no heca-sponsor, or it did not become ready; its own line went to standard error.</exception>
-    public static EmbeddedSponsor Start(long bytes)
+    /// <exception cref="CommandException">RDMA is asked for and there is none, there is no heca-sponsor, or it did not become ready; its own line went to standard error.</exception>
+    public static EmbeddedSponsor Start(long bytes, TransportPreference transport)
     {
+        IPAddress address = transport == TransportPreference.Rdma ? DeviceAddress() : IPAddress.Loopback;
         string program = Find("heca-sponsor");
         DirectoryInfo keys = Directory.CreateTempSubdirectory("heca-keys-");
         Process? process = null;
         try
         {
-            process = Process.Start(StartInfo(program, bytes, keys.FullName))
+            process = Process.Start(StartInfo(program, address, transport, bytes, keys.FullName))
                 ?? throw new CommandException($"starting {program} failed", ExitStatus.Failed);
-            return new EmbeddedSponsor(process, keys, ReadAnnouncement(process));
+            return new EmbeddedSponsor(process, keys, ReadAnnouncement(process, address));
         }
         catch
         {
@@ -67,11 +71,16 @@ internal sealed class EmbeddedSponsor : ISponsorSource
 
     public void Dispose() => Stop(_process, _keys);
 
-    private static ProcessStartInfo StartInfo(string program, long bytes, string keys)
+    private static IPAddress DeviceAddress() => RdmaHost.Missing() is { } missing
+        ? throw new CommandException($"--transport rdma: {missing}", ExitStatus.HostCannot)
+        : RdmaHost.Address() ?? throw new CommandException(
+            "--transport rdma: no RDMA device has an interface with an IPv4 address, and devices do not serve loopback", ExitStatus.HostCannot);
+
+    private static ProcessStartInfo StartInfo(string program, IPAddress address, TransportPreference transport, long bytes, string keys)
     {
         string[] arguments =
         [
-            "--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--memory", bytes.ToString(CultureInfo.InvariantCulture),
+            "--listen", address.ToString(), "--transport", transport.Name(), "--port", "0", "--data-port", "0", "--memory", bytes.ToString(CultureInfo.InvariantCulture),
             "--keys", keys, "--announce", "--exit-with-stdin",
         ];
         var start = new ProcessStartInfo(program, arguments)
@@ -90,7 +99,7 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         return start;
     }
 
-    private static SponsorEndpoint ReadAnnouncement(Process process)
+    private static SponsorEndpoint ReadAnnouncement(Process process, IPAddress address)
     {
         Task<string?> line = process.StandardOutput.ReadLineAsync();
         if (!line.Wait(s_startTimeMax))
@@ -115,7 +124,7 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         {
             using JsonDocument document = JsonDocument.Parse(text);
             return new SponsorEndpoint(
-                "127.0.0.1",
+                address.ToString(),
                 document.RootElement.GetProperty("control_port").GetInt32(),
                 document.RootElement.GetProperty("public_key").GetString()!);
         }

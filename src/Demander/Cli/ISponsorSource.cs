@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Transport;
 
 namespace Hecatonchire.Cli;
 
@@ -8,8 +9,8 @@ internal interface ISponsorSource : IDisposable
     SponsorEndpoint Endpoint { get; }
 }
 
-/// <summary>Starts a sponsor on loopback that offers <paramref name="bytes"/>; returns when it can be connected to.</summary>
-internal delegate ISponsorSource EmbeddedSponsorFactory(long bytes);
+/// <summary>Starts a sponsor on this host that offers <paramref name="bytes"/>; returns when it can be connected to.</summary>
+internal delegate ISponsorSource EmbeddedSponsorFactory(long bytes, TransportPreference transport);
 
 /// <summary>A sponsor somebody else runs.</summary>
 internal sealed class RemoteSponsor(SponsorEndpoint endpoint) : ISponsorSource

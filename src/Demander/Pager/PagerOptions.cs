@@ -1,5 +1,6 @@
 using Hecatonchire.Eviction;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
 using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Pager;
@@ -11,6 +12,8 @@ internal sealed record PagerOptions
     public required LocalBudget Local { get; init; }
 
     public PrefetchKind Prefetch { get; init; } = PrefetchKind.Trend;
+
+    public TransportPreference Transport { get; init; }
 
     public EvictionKind Eviction { get; init; } = EvictionKinds.Default;
 

@@ -9,6 +9,7 @@ using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Rdma;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -67,7 +68,7 @@ internal sealed partial class SponsorService(
 
     private void OfferRdma()
     {
-        _noRdma = options.Transport == TransportPreference.Tcp ? "--transport tcp" : rdma.Start();
+        _noRdma = options.Transport == TransportPreference.Tcp ? "--transport tcp" : RdmaHost.PinLimit(options.Memory.Bytes) ?? rdma.Start();
         if (_noRdma is not null && options.Transport == TransportPreference.Rdma)
         {
             data.Dispose();

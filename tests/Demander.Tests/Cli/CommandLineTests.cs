@@ -26,7 +26,7 @@ public sealed class CommandLineTests
     [InlineData("--prefetch 'all': write none, window or trend", "run", "--embedded", "--prefetch", "all", "--", "true")]
     [InlineData("--prefetch '1'", "run", "--embedded", "--prefetch", "1", "--", "true")]
     [InlineData("--eviction 'lru': write one of fifo|s3-fifo|sieve|behind-stream", "run", "--embedded", "--eviction", "lru", "--", "true")]
-    [InlineData("--transport 'rdma': write tcp or auto", "run", "--embedded", "--transport", "rdma", "--", "true")]
+    [InlineData("--transport 'pigeon': write auto, rdma or tcp", "run", "--embedded", "--transport", "pigeon", "--", "true")]
     [InlineData("--stop-after '-1'", "run", "--embedded", "--stop-after", "-1", "--", "true")]
     [InlineData("--log-level 'loud'", "run", "--embedded", "--log-level", "loud", "--", "true")]
     [InlineData("--metrics: '127.0.0.1:x'", "run", "--embedded", "--metrics", "127.0.0.1:x", "--", "true")]

@@ -5,6 +5,7 @@ using Hecatonchire.Cli.Run;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
+using Hecatonchire.Transport;
 using Hecatonchire.Tests.Host;
 using Xunit;
 
@@ -163,7 +164,7 @@ public sealed class RunCommandTests : IDisposable
         return pager;
     }
 
-    private OwnSponsor StartSponsor(long bytes)
+    private OwnSponsor StartSponsor(long bytes, TransportPreference transport)
     {
         var sponsor = new OwnSponsor(bytes);
         _sponsors.Add(sponsor);

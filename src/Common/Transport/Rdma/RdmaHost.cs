@@ -1,7 +1,9 @@
+using System.Globalization;
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Hecatonchire.Interop;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Transport.Rdma;
 
@@ -63,6 +65,29 @@ internal static unsafe class RdmaHost
             .SelectMany(card => card.GetIPProperties().UnicastAddresses)
             .Select(entry => entry.Address)
             .FirstOrDefault(address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address));
+    }
+
+    /// <summary>
+    /// Null when this process may pin so many bytes for a device; else one line that says what forbids it, and the remedy.
+    /// </summary>
+    public static string? PinLimit(long bytes)
+    {
+        ResourceLimit limit;
+        bool isLimited = Libc.GetResourceLimit(Libc.RLIMIT_MEMLOCK, &limit) == 0 && limit.Current < (ulong)bytes;
+        return isLimited && !MayPinAll()
+            ? $"RLIMIT_MEMLOCK is {new ByteSize((long)limit.Current)}, and RDMA pins {new ByteSize(bytes)}: "
+                + "`ulimit -l unlimited`, LimitMEMLOCK=infinity in a unit, or CAP_IPC_LOCK"
+            : null;
+    }
+
+    /// <summary>CAP_IPC_LOCK is in effect.</summary>
+    private static bool MayPinAll()
+    {
+        const int IpcLock = 14;
+        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("CapEff:", StringComparison.Ordinal));
+        return line is not null
+            && ulong.TryParse(line.AsSpan("CapEff:".Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong capabilities)
+            && (capabilities & (1UL << IpcLock)) != 0;
     }
 
     private static bool IsActive(RdmaDevice* devices, int count)

@@ -5,6 +5,7 @@ using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
 
@@ -44,12 +45,7 @@ internal sealed class BenchOptions
     private readonly Option<ulong> _seed = new("--seed") { HelpName = "N", Description = "Of data and accesses", DefaultValueFactory = _ => 1UL };
     private readonly Option<string> _prefetch;
 
-    private readonly Option<string> _transport = new("--transport")
-    {
-        HelpName = "tcp|auto",
-        Description = "How pages travel",
-        DefaultValueFactory = _ => "auto",
-    };
+    private readonly TransportOption _transport = TransportOption.Create();
 
     private readonly Option<long?> _accesses = new("--accesses") { HelpName = "N" };
 
@@ -162,10 +158,9 @@ internal sealed class BenchOptions
         MemorySystem system = ReadSystem(parsed);
         WorkloadOptions workload = ReadWorkload(parsed);
         string localText = parsed.GetValue(_local)!;
-        string transport = parsed.GetValue(_transport)!;
+        TransportPreference transport = _transport.Read(parsed);
         string? metrics = parsed.GetValue(_metrics);
         Check(LocalBudget.TryParse(localText, out LocalBudget local), $"--local: '{localText}' is not a size of at least 1MiB, nor a share N:M with 0 < N <= M");
-        Check(transport is "tcp" or "auto", $"--transport: '{transport}' is not tcp or auto");
         PrefetchKind prefetch = ReadPrefetch(parsed.GetValue(_prefetch)!);
         Check(!fault || prefetch == PrefetchKind.None, "--prefetch: the fault benchmark measures single pages and takes only none");
         string evictionText = parsed.GetValue(_eviction)!;
@@ -183,6 +178,7 @@ internal sealed class BenchOptions
             Local = local,
             Prefetch = prefetch,
             DirtyTracking = parsed.GetValue(_dirty),
+            Transport = transport,
             Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Eviction = eviction,
             Baseline = parsed.GetValue(_baseline),

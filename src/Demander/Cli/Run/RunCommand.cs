@@ -5,6 +5,7 @@ using Hecatonchire.Eviction;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
 
@@ -87,12 +88,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = "Serve Prometheus metrics there; a port alone means loopback",
     };
 
-    private readonly Option<string> _transport = new("--transport")
-    {
-        HelpName = "tcp|auto",
-        DefaultValueFactory = _ => "auto",
-        Description = "How pages travel; auto is tcp in this version",
-    };
+    private readonly TransportOption _transport = TransportOption.Create();
 
     private readonly Option<string> _logLevel = new("--log-level")
     {
@@ -133,7 +129,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             throw Bad($"no program to run; {Usage}");
         }
 
-        OneOf("--transport", parsed.GetValue(_transport)!, ["tcp", "auto"]);
+        TransportPreference transport = _transport.Read(parsed);
         string? sponsor = parsed.GetValue(_sponsor);
         bool embedded = parsed.GetValue(_embedded);
         if (embedded == sponsor is not null)
@@ -150,6 +146,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
         return new RunSettings
         {
+            Transport = transport,
             Local = Local(parsed.GetValue(_local)!),
             Prefetch = Enum.Parse<PrefetchKind>(
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),

@@ -24,7 +24,7 @@ internal static partial class RunSession
 
         // From here on a signal must not end this process before it has cleaned up.
         using var signals = new SignalForwarder();
-        using ISponsorSource sponsor = settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes);
+        using ISponsorSource sponsor = settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using var directory = new SocketDirectory();
         using IPagerHost pager = startPager(
             new PagerOptions
@@ -33,6 +33,7 @@ internal static partial class RunSession
                 Prefetch = settings.Prefetch,
                 Eviction = settings.Eviction,
                 Clean = settings.Clean,
+                Transport = settings.Transport,
                 Sponsor = sponsor.Endpoint,
                 SocketPath = directory.SocketPath,
                 StopProgramAfter = settings.StopAfter,

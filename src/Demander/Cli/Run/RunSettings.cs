@@ -1,6 +1,7 @@
 using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli.Run;
@@ -11,6 +12,8 @@ internal sealed record RunSettings
     public required LocalBudget Local { get; init; }
 
     public required PrefetchKind Prefetch { get; init; }
+
+    public required TransportPreference Transport { get; init; }
 
     public required EvictionKind Eviction { get; init; }
 
