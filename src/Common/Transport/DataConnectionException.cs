@@ -1,4 +1,4 @@
-namespace Hecatonchire.Transport.Tcp;
+namespace Hecatonchire.Transport;
 
 /// <summary>Why a data connection could not be opened.</summary>
 internal enum DataConnectionFailure
