@@ -119,6 +119,9 @@ internal sealed partial class RequestHandler(
                     : new AllocateAnswer(request.Id, entry.Slab, entry.Bytes);
             case FreeRequest free:
                 return store.Free(demander, free.Slab) is { } unknown ? Error(request, unknown) : new FreeAnswer(request.Id);
+            case ResetRequest:
+                store.Reset(demander);
+                return new ResetAnswer(request.Id);
             case ListRequest:
                 return new ListAnswer(request.Id, store.List(demander));
             case StatsRequest:

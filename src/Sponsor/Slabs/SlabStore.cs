@@ -22,7 +22,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
     private readonly Dictionary<Guid, Demander> _byId = [];
     private readonly Demander?[] _byHandle;
     private readonly int[] _generations;
-    private IServingLoop? _serving;
+    private IServingLoop[] _serving = [];
     private ulong _lastSlab;
     private long _lentBytes;
     private long _connections;
@@ -54,8 +54,8 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         }
     }
 
-    /// <summary>From here on memory is unmapped only after this loop has let go of it. Called once, before it starts.</summary>
-    public void ServeWith(IServingLoop serving) => _serving = serving;
+    /// <summary>From here on memory is unmapped only after these loops have let go of it. Called once, before they start.</summary>
+    public void ServeWith(params IServingLoop[] serving) => _serving = serving;
 
     /// <summary>Makes a demander known, or renews it. Null, with the reason, when there are too many.</summary>
     public Refusal? Greet(Guid id, string name)
@@ -190,6 +190,31 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         }
     }
 
+    /// <summary>
+    /// Ends every data connection of a demander and voids its tokens. What it sent over them before takes effect before this returns, or
+    /// never: it may send the same again over new connections.
+    /// </summary>
+    public void Reset(Guid id)
+    {
+        DemanderHandle handle;
+        lock (_gate)
+        {
+            if (!_byId.TryGetValue(id, out Demander? demander))
+            {
+                return;
+            }
+
+            // First: a HELLO that came before and is read after would open another connection behind the back of those that are closed.
+            demander.ForgetTokens();
+            handle = demander.Handle;
+        }
+
+        foreach (IServingLoop serving in _serving)
+        {
+            serving.DropConnections(handle);
+        }
+    }
+
     /// <summary>Frees what demanders that are gone have left, and returns them.</summary>
     public IReadOnlyList<Demander> SweepGone()
     {
@@ -247,7 +272,11 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             return;
         }
 
-        _serving?.RunBetweenRequests(static () => { });
+        foreach (IServingLoop serving in _serving)
+        {
+            serving.RunBetweenRequests(static () => { });
+        }
+
         foreach (Slab slab in slabs)
         {
             slab.Memory.Dispose();

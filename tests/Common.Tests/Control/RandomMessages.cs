@@ -8,18 +8,19 @@ internal sealed class RandomMessages(int seed)
 {
     private readonly Random _random = new(seed);
 
-    public ControlRequest NextRequest() => _random.Next(7) switch
+    public ControlRequest NextRequest() => _random.Next(8) switch
     {
         0 => new HelloRequest(Number(), Id(), Text(ControlProtocol.NameBytesMax)),
         1 => new TokenRequest(Number()),
         2 => new AllocateRequest(Number(), Count()),
         3 => new FreeRequest(Number(), Number()),
         4 => new ListRequest(Number()),
+        6 => new ResetRequest(Number()),
         5 => new StatsRequest(Number()),
         _ => new HeartbeatRequest(Number()),
     };
 
-    public ControlAnswer NextAnswer() => _random.Next(8) switch
+    public ControlAnswer NextAnswer() => _random.Next(9) switch
     {
         0 => new HelloAnswer(Number())
         {
@@ -50,6 +51,7 @@ internal sealed class RandomMessages(int seed)
             RequestsRefused = Count(),
         },
         6 => new HeartbeatAnswer(Number()),
+        7 => new ResetAnswer(Number()),
         _ => new ErrorAnswer(Number(), Text(20), Text(200)),
     };
 

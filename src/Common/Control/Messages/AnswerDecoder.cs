@@ -34,6 +34,7 @@ internal static class AnswerDecoder
                 ? new AllocateAnswer(id, slab, bytes)
                 : null,
             "free.ok" => new FreeAnswer(id),
+            "reset.ok" => new ResetAnswer(id),
             "list.ok" => DecodeList(id, map),
             "stats.ok" => DecodeStats(id, map),
             "heartbeat.ok" => new HeartbeatAnswer(id),

@@ -82,6 +82,12 @@ internal sealed record FreeRequest(ulong Id, ulong Slab) : ControlRequest(Id)
     }
 }
 
+/// <summary>Ends every data connection of the demander and voids its open tokens.</summary>
+internal sealed record ResetRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "reset";
+}
+
 internal sealed record ListRequest(ulong Id) : ControlRequest(Id)
 {
     public override string Type => "list";

@@ -40,13 +40,14 @@ internal static class RequestDecoder
             "free" => map.TryGetUnsigned("slab"u8, out ulong slab)
                 ? new DecodedRequest(new FreeRequest(id, slab), null)
                 : Refuse(id, ErrorCode.BadRequest, "free needs 'slab', an integer of 0 or more"),
+            "reset" => new DecodedRequest(new ResetRequest(id), null),
             "list" => new DecodedRequest(new ListRequest(id), null),
             "stats" => new DecodedRequest(new StatsRequest(id), null),
             "heartbeat" => new DecodedRequest(new HeartbeatRequest(id), null),
             _ => Refuse(
                 id,
                 ErrorCode.UnknownType,
-                "the type is none of hello, token, allocate, free, list, stats, heartbeat"),
+                "the type is none of hello, token, allocate, free, reset, list, stats, heartbeat"),
         };
     }
 
