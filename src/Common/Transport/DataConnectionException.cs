@@ -17,6 +17,9 @@ internal enum DataConnectionFailure
 
     /// <summary>What answered does not speak this protocol.</summary>
     Protocol,
+
+    /// <summary>The sponsor has ended, or no longer has what it lent: another attempt cannot help.</summary>
+    Lost,
 }
 
 /// <summary>Opening a data connection failed. The message is one line for the user: what, where, why.</summary>
