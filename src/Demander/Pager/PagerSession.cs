@@ -48,6 +48,7 @@ internal sealed class PagerSession : IDisposable
                 program, reader, writer, CreatePolicy(options.Prefetch), options.Local, HandoverAbi.StagingPages, options.Eviction)
             {
                 DirtyTracking = options.DirtyTracking,
+                OnSponsorLost = () => onSponsorLost(this),
             });
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
@@ -55,7 +56,6 @@ internal sealed class PagerSession : IDisposable
                 options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null, options.Spin)
             {
                 SnapshotDone = snapshots?.DoneDescriptor ?? -1,
-                OnSponsorLost = () => onSponsorLost(this),
                 OnMustStopProgram = () => onMustStop(this),
             };
             Transport = reader.Transport;
