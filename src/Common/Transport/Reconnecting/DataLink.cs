@@ -82,9 +82,6 @@ internal sealed unsafe class DataLink : IDisposable
     /// <summary>On the link's thread: the connections are new; why the old ones ended, and how long ago that was noticed.</summary>
     public Action<string, TimeSpan>? OnRebuilt { get; init; }
 
-    /// <summary>On the link's thread: given up, for this reason.</summary>
-    public Action<string>? OnGivenUp { get; init; }
-
     /// <summary>Starts the thread. Without it, who calls <see cref="Step"/> is the link's thread.</summary>
     public void Start()
     {
@@ -228,7 +225,6 @@ internal sealed unsafe class DataLink : IDisposable
             connection.GiveUp(why);
         }
 
-        OnGivenUp?.Invoke(why);
         return LinkStep.GivenUp;
     }
 

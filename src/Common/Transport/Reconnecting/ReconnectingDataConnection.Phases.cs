@@ -64,7 +64,7 @@ internal sealed unsafe partial class ReconnectingDataConnection
 
             case Phase.Lost:
                 _isLost = true;
-                BreakReason ??= _whyLost;
+                BreakReason = _whyLost ?? BreakReason;
                 break;
         }
     }
