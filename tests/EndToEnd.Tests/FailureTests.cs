@@ -65,7 +65,7 @@ public class FailureTests
     public void A_program_killed_in_the_middle_of_a_request_leaves_its_pager_free_for_the_next(string request, string take)
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, take, "--local", "16MiB", "--", Programs.Test, "killed", "8", request);
+        using Process heca = HecaRun.Start(sponsor, take, "--local", "16MiB", "--", Programs.Test, "killed", "8", request);
 
         bool hasEnded = heca.WaitForExit(Deadline);
         if (!hasEnded)
@@ -85,7 +85,7 @@ public class FailureTests
     public void A_program_that_locks_its_sponsored_memory_is_stopped_and_does_not_hang(string what, string take)
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, take, "--local", "16MiB", "--", Programs.Test, "locked", "64", what);
+        using Process heca = HecaRun.Start(sponsor, take, "--local", "16MiB", "--", Programs.Test, "locked", "64", what);
 
         bool hasEnded = heca.WaitForExit(Deadline);
         if (!hasEnded)
@@ -102,7 +102,7 @@ public class FailureTests
     public void Heca_run_says_in_one_line_that_the_sponsor_is_lost_and_exits_1()
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, "", "--local", "16MiB", "--", Programs.Test, "lost", "64");
+        using Process heca = HecaRun.Start(sponsor, "", "--local", "16MiB", "--", Programs.Test, "lost", "64");
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
 
         sponsor.Kill();
@@ -119,7 +119,7 @@ public class FailureTests
     public void A_program_whose_pager_was_killed_stalls_and_is_then_stopped_with_a_message()
     {
         using var sponsor = new SponsorProcess("256MiB");
-        using Process heca = StartHeca(sponsor, "", "--local", "16MiB", "--stop-after", "1", "--", Programs.Test, "lost", "64");
+        using Process heca = HecaRun.Start(sponsor, "", "--local", "16MiB", "--stop-after", "1", "--", Programs.Test, "lost", "64");
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
 
         heca.Kill();
@@ -130,23 +130,5 @@ public class FailureTests
         string error = heca.StandardError.ReadToEnd();
         Assert.Contains("pager", error, StringComparison.Ordinal);
         Assert.Single(error.TrimEnd().Split('\n'));
-    }
-
-    private static Process StartHeca(SponsorProcess sponsor, string take, params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Programs.Heca)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.Environment["HECA_TAKE"] = take;
-        string[] connect = ["run", "--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey];
-        foreach (string argument in (string[])[.. connect, .. arguments])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        return Process.Start(start)!;
     }
 }

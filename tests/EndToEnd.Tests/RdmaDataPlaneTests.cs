@@ -420,5 +420,9 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         public int Port => 0;
 
         public void RunBetweenRequests(Action action) => action();
+
+        public void DropConnections(DemanderHandle demander)
+        {
+        }
     }
 }

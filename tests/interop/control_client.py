@@ -78,7 +78,7 @@ def main():
     client = Client(control_port, key)
 
     # Before hello, everything else is refused.
-    for early in ("heartbeat", "list", "stats", "token"):
+    for early in ("heartbeat", "list", "stats", "token", "reset"):
         client.refused("hello_first", early)
     client.refused("hello_first", "allocate", bytes=64 * MIB)
     client.refused("version", "hello", version=2, demander=demander, name="x")
@@ -133,6 +133,22 @@ def main():
     _, status, _ = open_data(data_port, demander, token["token"])
     assert status == 3, status
     assert client.ok("stats")["data_connections"] == 1
+
+    # A reset ends this demander's connections and voids its tokens, and nobody else's.
+    bystander = uuid.uuid4().bytes
+    third = Client(control_port, key)
+    third.hello(bystander)
+    elsewhere, status, _ = open_data(data_port, bystander, third.ok("token")["token"])
+    assert status == 0, status
+    unused = client.ok("token")["token"]
+    client.ok("reset")
+    assert data.recv(1) == b""
+    _, status, _ = open_data(data_port, demander, unused)
+    assert status == 3, status
+    assert client.ok("stats")["data_connections"] == 1
+    elsewhere.close()
+    data, status, _ = open_data(data_port, demander, client.ok("token")["token"])
+    assert status == 0, status
 
     # What is no message is dropped, what is unknown is refused, and neither disturbs anybody.
     for noise in (b"", b"\xc1", b"\x81", os.urandom(100), msgpack.packb([1, 2]), msgpack.packb({"v": 1, "id": 1})):

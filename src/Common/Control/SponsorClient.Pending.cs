@@ -45,7 +45,7 @@ internal sealed partial class SponsorClient
             return true;
         }
 
-        /// <summary>Waits for the end of the request; false, and abandoned, when it does not come in time.</summary>
+        /// <summary>Waits for the end of the request; false when it does not come in time.</summary>
         public bool Wait(TimeSpan timeout)
         {
             long start = Stopwatch.GetTimestamp();
@@ -56,7 +56,6 @@ internal sealed partial class SponsorClient
                     TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
                     if (left <= TimeSpan.Zero)
                     {
-                        IsAbandoned = true;
                         return false;
                     }
 
@@ -65,6 +64,16 @@ internal sealed partial class SponsorClient
             }
 
             return true;
+        }
+
+        /// <summary>Waits no more. True when the request had ended meanwhile.</summary>
+        public bool Abandon()
+        {
+            lock (_gate)
+            {
+                IsAbandoned = !_completed;
+                return _completed;
+            }
         }
     }
 }

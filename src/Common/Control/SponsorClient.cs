@@ -18,6 +18,9 @@ internal sealed partial class SponsorClient : IDisposable
 {
     private const int ProbeMsMax = 500;
 
+    /// <summary>How soon <see cref="Reset"/> notices that the sponsor's process has ended.</summary>
+    private static readonly TimeSpan ProbeInterval = TimeSpan.FromMilliseconds(100);
+
     private readonly string _host;
     private readonly int _port;
     private readonly Guid _demander;
@@ -134,6 +137,13 @@ internal sealed partial class SponsorClient : IDisposable
         return new DataToken(answer.Token, answer.DataPort, TimeSpan.FromMilliseconds(answer.ValidMs));
     }
 
+    /// <summary>
+    /// Ends every data connection of this demander and voids its tokens: what was sent over them takes effect before this returns, or never.
+    /// Throws <see cref="SponsorErrorCode.Lost"/> as soon as nobody listens any more where the sponsor was, or another than it was.
+    /// </summary>
+    public void Reset(TimeSpan timeout, CancellationToken stop) =>
+        Ask<ResetAnswer>(id => new ResetRequest(id), pending => WaitForSponsor(pending, timeout, stop));
+
     /// <summary>The slabs that the sponsor holds for this demander.</summary>
     public IReadOnlyList<SlabEntry> ListSlabs() => Ask<ListAnswer>(id => new ListRequest(id)).Slabs;
 
@@ -159,6 +169,10 @@ internal sealed partial class SponsorClient : IDisposable
     }
 
     private T Ask<T>(Func<ulong, ControlRequest> make)
+        where T : ControlAnswer => Ask<T>(make, pending => pending.Wait(_options.RequestTimeout) || pending.Abandon());
+
+    /// <summary><paramref name="wait"/> returns false when it has abandoned the request.</summary>
+    private T Ask<T>(Func<ulong, ControlRequest> make, Func<Pending, bool> wait)
         where T : ControlAnswer
     {
         ObjectDisposedException.ThrowIf(_stop, this);
@@ -170,7 +184,7 @@ internal sealed partial class SponsorClient : IDisposable
         Pending pending = new(make(Interlocked.Increment(ref _lastId)), handler: null);
         _outbox.Enqueue(pending);
         _wake.Set();
-        if (!pending.Wait(_options.RequestTimeout))
+        if (!wait(pending))
         {
             _wake.Set();
         }
@@ -184,6 +198,23 @@ internal sealed partial class SponsorClient : IDisposable
             null => throw NoAnswer(),
             _ => throw Error(SponsorErrorCode.Version, $"answered {pending.Request.Type} with {pending.Answer.Type}"),
         };
+    }
+
+    /// <summary>Waits, and looks in between whether there still is a sponsor: ZeroMQ does not tell.</summary>
+    private bool WaitForSponsor(Pending pending, TimeSpan timeout, CancellationToken stop)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!pending.Wait(ProbeInterval))
+        {
+            bool isGone = Probe() == SocketError.ConnectionRefused;
+            if (isGone || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(start) > timeout)
+            {
+                _ = pending.Abandon();
+                return isGone ? throw Error(SponsorErrorCode.Lost, "has ended: nothing listens there any more") : false;
+            }
+        }
+
+        return true;
     }
 
     private SponsorException ErrorFrom(ErrorAnswer error) => error.Code switch

@@ -42,6 +42,9 @@ internal unsafe interface IDataConnection : IDisposable
     /// <summary>True once the connection has ended; everything in flight completes as Disconnected.</summary>
     bool IsBroken { get; }
 
+    /// <summary>Once it has ended: why, in a few words for a message to people; null where there is no more to say.</summary>
+    string? BreakReason => null;
+
     /// <summary>
     /// Makes memory known to the device: every buffer of a request lies in memory that was. To be called before the first request. 0,
     /// or the errno that keeps the device from using it.

@@ -50,6 +50,7 @@ internal sealed class PagerInstruments : IDisposable
         Counter("heca_pager_prefetch_used", "{page}", "Prefetched pages that the program used.", s => s.PrefetchUsed);
         Counter("heca_pager_prefetch_wasted", "{page}", "Prefetched pages evicted unused.", s => s.PrefetchWasted);
         Counter("heca_pager_pages_lost", "{page}", "Pages that no sponsor can return.", s => s.PagesLost);
+        Counter("heca_pager_reconnects", "{reconnect}", "Data connections that ended and were rebuilt, without loss.", s => s.Reconnects);
         Counter("heca_pager_staging_hits", "{fault}", "Faults answered from the staging area.", s => s.StagingHits);
         Counter("heca_pager_room_waits", "{fault}", "Faults that waited until a page had left.", s => s.RoomWaits);
     }

@@ -108,8 +108,22 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>True once the program's address space is gone: nothing more can be done for it.</summary>
     public bool ProgramGone => _programGone;
 
-    /// <summary>True once a connection to the sponsor has ended.</summary>
-    public bool SponsorLost { get; private set; }
+    /// <summary>True once a connection to the sponsor is given up.</summary>
+    public bool SponsorLost
+    {
+        get;
+        private set
+        {
+            if (value && !field)
+            {
+                field = true;
+                OnSponsorLost?.Invoke();
+            }
+        }
+    }
+
+    /// <summary>Called once, when the sponsor is lost and before a page is given up: a program that ends by it must find the reason told.</summary>
+    public Action? OnSponsorLost { get; init; }
 
     /// <summary>True when a page is lost and the kernel cannot poison it: the program must be stopped.</summary>
     public bool MustStopProgram { get; private set; }

@@ -15,7 +15,7 @@ internal sealed class PagerHost : IPagerHost
 
     private readonly PagerOptions _options;
     private readonly SponsorClient _client;
-    private readonly Guid _demander;
+    private readonly ILogger _logger;
     private readonly HandoverServer _server;
     private readonly object _lock = new();
     private readonly LatencyHistogram _endedLatencies = new();
@@ -23,9 +23,9 @@ internal sealed class PagerHost : IPagerHost
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
 
-    private PagerHost(PagerOptions options, SponsorClient client, Guid demander, ILoggerFactory loggers)
+    private PagerHost(PagerOptions options, SponsorClient client, ILoggerFactory loggers)
     {
-        (_options, _client, _demander) = (options, client, demander);
+        (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
         _server = new HandoverServer(options.SocketPath, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
@@ -37,11 +37,10 @@ internal sealed class PagerHost : IPagerHost
     /// <summary>Connects to the sponsor and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
-        var demander = Guid.NewGuid();
         SponsorClient client;
         try
         {
-            client = SponsorClient.Connect(options.Sponsor.Host, options.Sponsor.Port, options.Sponsor.PublicKey, demander,
+            client = SponsorClient.Connect(options.Sponsor.Host, options.Sponsor.Port, options.Sponsor.PublicKey, Guid.NewGuid(),
                 $"heca-{Environment.MachineName}-{Environment.ProcessId}", SponsorTimeout);
         }
         catch (SponsorException e)
@@ -56,7 +55,7 @@ internal sealed class PagerHost : IPagerHost
         try
         {
             LockMemory(loggers);
-            return new PagerHost(options, client, demander, loggers);
+            return new PagerHost(options, client, loggers);
         }
         catch (System.Net.Sockets.SocketException e)
         {
@@ -116,13 +115,13 @@ internal sealed class PagerHost : IPagerHost
         // reservations, and every later mmap would fail; then it is better left.
         if (Libc.EffectiveUser() == 0 && Libc.LockAllMemory(Libc.MCL_CURRENT | Libc.MCL_FUTURE | Libc.MCL_ONFAULT) != 0)
         {
-            PagerHostLog.NotLocked(loggers.CreateLogger("Hecatonchire.Pager"), Errno.Describe(Libc.Errno));
+            PagerLog.NotLocked(loggers.CreateLogger("Hecatonchire.Pager"), Errno.Describe(Libc.Errno));
         }
     }
 
     private PagerSession Open(System.Net.Sockets.Socket socket, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {
-        var session = new PagerSession(_options, _client, _demander, socket, process, in hello, descriptors, TellSponsorLost, StopProgram);
+        var session = new PagerSession(_options, _client, socket, process, in hello, descriptors, TellSponsorLost, StopProgram, _logger);
         lock (_lock)
         {
             _session = session;
@@ -166,6 +165,7 @@ internal sealed class PagerHost : IPagerHost
             WriteBackQueue = counters.DepartingPages,
             StagingHits = counters.StagingHits,
             RoomWaits = counters.RoomWaits,
+            Reconnects = session.Reconnects,
             Transport = session.Transport,
             TransportReason = "tcp is the only transport of this version",
         };
@@ -175,7 +175,7 @@ internal sealed class PagerHost : IPagerHost
     {
         PagerCounters counters = session.Core.Counters;
         Volatile.Write(ref _failure,
-            $"sponsor {_options.Sponsor.Host}:{_options.Sponsor.Port} is lost: {counters.RemotePages + counters.PagesLost} pages "
+            $"sponsor {_options.Sponsor.Host}:{_options.Sponsor.Port} is lost ({session.LossReason}): {counters.RemotePages + counters.PagesLost} pages "
             + "had their only copy there; the program gets SIGBUS where it touches one. Start the program again with a sponsor that is up.");
     }
 
@@ -187,10 +187,4 @@ internal sealed class PagerHost : IPagerHost
             : (_failure ?? "a page is lost") + " This kernel has no UFFDIO_POISON (it is in Linux 6.6), so the program was stopped.");
         _ = Libc.Kill(session.Process, Libc.SIGKILL);
     }
-}
-
-internal static partial class PagerHostLog
-{
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The pager's memory could not be locked ({Reason}); it may be swapped out under pressure")]
-    public static partial void NotLocked(ILogger logger, string reason);
 }

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
@@ -8,9 +7,11 @@ using Hecatonchire.Interop;
 using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Pressure;
-using Hecatonchire.Transport.Tcp;
+using Hecatonchire.Transport;
+using Hecatonchire.Transport.Reconnecting;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
+using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
 
@@ -20,26 +21,25 @@ namespace Hecatonchire.Pager;
 /// </summary>
 internal sealed class PagerSession : IDisposable
 {
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
-
     private readonly SponsorClient _client;
     private readonly List<ulong> _slabs = [];
     private readonly List<IDisposable> _owned = [];
     private readonly int[] _descriptors;
+    private readonly DataLink _link;
     private readonly PagerThread _thread;
     private readonly Dictionary<ulong, long> _segmentPages = [];
     private long _slots;
 
-    public PagerSession(PagerOptions options, SponsorClient client, Guid demander, Socket socket, int process, in HandoverMessage hello,
-        ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop)
+    public PagerSession(PagerOptions options, SponsorClient client, Socket socket, int process, in HandoverMessage hello,
+        ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop, ILogger logger)
     {
         _client = client;
         _descriptors = descriptors.ToArray();
         Process = process;
         try
         {
-            TcpDataConnection reader = Own(Connect(options.Sponsor, client, demander));
-            TcpDataConnection writer = Own(Connect(options.Sponsor, client, demander));
+            _link = Own(Connect(options.Sponsor, client, logger));
+            (IDataConnection reader, IDataConnection writer) = (_link[0], _link[1]);
             var hash = new PageHash();
             CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
             PageSnapshots? snapshots = options.Clean ? Own(new PageSnapshots(process, hash)) : null;
@@ -48,6 +48,7 @@ internal sealed class PagerSession : IDisposable
                 program, reader, writer, CreatePolicy(options.Prefetch), options.Local, HandoverAbi.StagingPages, options.Eviction)
             {
                 DirtyTracking = options.DirtyTracking,
+                OnSponsorLost = () => onSponsorLost(this),
             });
             CgroupMemory? memory = CgroupMemory.Find(process);
             PressureMonitor? pressure = memory is null ? null : Own(new PressureMonitor(memory));
@@ -55,10 +56,10 @@ internal sealed class PagerSession : IDisposable
                 options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null, options.Spin)
             {
                 SnapshotDone = snapshots?.DoneDescriptor ?? -1,
-                OnSponsorLost = () => onSponsorLost(this),
                 OnMustStopProgram = () => onMustStop(this),
             };
             Transport = reader.Transport;
+            _link.Start();
             _thread.Start();
         }
         catch
@@ -73,6 +74,12 @@ internal sealed class PagerSession : IDisposable
     public PagerCore Core { get; }
 
     public string Transport { get; }
+
+    /// <summary>How often the data connections were rebuilt.</summary>
+    public long Reconnects => _link.Rebuilds;
+
+    /// <summary>Once the sponsor is lost: why, in a few words.</summary>
+    public string? LossReason => (_link[0].IsBroken ? _link[0] : _link[1]).BreakReason;
 
     /// <summary>Bytes the pager thread has allocated since it started.</summary>
     public long PagerThreadAllocatedBytes => Volatile.Read(ref _thread.AllocatedBytes);
@@ -159,13 +166,14 @@ internal sealed class PagerSession : IDisposable
         }
     }
 
-    private static TcpDataConnection Connect(SponsorEndpoint sponsor, SponsorClient client, Guid demander)
+    private static DataLink Connect(SponsorEndpoint sponsor, SponsorClient client, ILogger logger)
     {
-        DataToken token = client.RequestToken();
-        IPAddress address = IPAddress.TryParse(sponsor.Host, out IPAddress? given)
-            ? given
-            : Dns.GetHostAddresses(sponsor.Host, AddressFamily.InterNetwork)[0];
-        return TcpDataConnection.Connect(new IPEndPoint(address, token.Port), demander, token.Token, ConnectTimeout);
+        DataLinkOptions options = new();
+        return new DataLink(new SponsorConnections(sponsor, client), connections: 2, options, TimeProvider.System)
+        {
+            OnDelayed = why => PagerLog.ConnectionsDelayed(logger, sponsor.Host, sponsor.Port, why, options.GiveUpAfter.TotalSeconds),
+            OnRebuilt = (why, after) => PagerLog.ConnectionsRebuilt(logger, sponsor.Host, sponsor.Port, why, (long)after.TotalMilliseconds),
+        };
     }
 
     private static IPrefetchPolicy CreatePolicy(PrefetchKind kind) => kind switch

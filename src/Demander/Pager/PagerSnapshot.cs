@@ -32,6 +32,9 @@ internal readonly record struct PagerSnapshot
 
     /// <summary>Faults that had to wait until a page had left.</summary>
     public long RoomWaits { get; init; }
+
+    /// <summary>How often the data connections to the sponsor ended and were rebuilt.</summary>
+    public long Reconnects { get; init; }
     public string Transport { get; init; }
     public string TransportReason { get; init; }
 }

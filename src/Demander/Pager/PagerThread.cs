@@ -83,9 +83,7 @@ internal sealed unsafe class PagerThread : IDisposable
         _thread = new Thread(Run) { Name = "heca-pager", IsBackground = true, Priority = ThreadPriority.Highest };
     }
 
-    /// <summary>Called on the pager thread once the sponsor is lost, and once a program must be stopped for want of UFFDIO_POISON.</summary>
-    public Action? OnSponsorLost { get; init; }
-
+    /// <summary>Called on the pager thread once a program must be stopped for want of UFFDIO_POISON.</summary>
     public Action? OnMustStopProgram { get; init; }
 
     /// <summary>Readable when a batch of pages to clean is copied; -1: there is no cleaning.</summary>
@@ -157,7 +155,7 @@ internal sealed unsafe class PagerThread : IDisposable
     private void Loop()
     {
         int idleRounds = 0;
-        bool sponsorLossTold = false, stopTold = false;
+        bool stopTold = false;
         _core.CheckConnections = true;
         while (!_stop)
         {
@@ -168,12 +166,6 @@ internal sealed unsafe class PagerThread : IDisposable
             if (_ring.IsBroken)
             {
                 _core.NoteBrokenRing();
-            }
-
-            if (_core.SponsorLost && !sponsorLossTold)
-            {
-                sponsorLossTold = true;
-                OnSponsorLost?.Invoke();
             }
 
             if (_core.MustStopProgram && !stopTold)

@@ -124,6 +124,9 @@ internal sealed partial class RequestHandler(
                 return store.Expose(demander, key.Slab, key.Domain, out ulong address, out uint remoteKey) is { } closed
                     ? Error(request, closed)
                     : new KeyAnswer(request.Id, address, remoteKey);
+            case ResetRequest:
+                store.Reset(demander);
+                return new ResetAnswer(request.Id);
             case ListRequest:
                 return new ListAnswer(request.Id, store.List(demander));
             case StatsRequest:

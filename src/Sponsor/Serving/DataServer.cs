@@ -109,6 +109,18 @@ internal sealed partial class DataServer : IServingLoop, IDisposable
         job.Failure?.Throw();
     }
 
+    public void DropConnections(DemanderHandle demander) => RunBetweenRequests(() =>
+    {
+        // What lies unread in a socket is thrown away with it.
+        foreach (ServingConnection? connection in _connections)
+        {
+            if (connection is { Phase: not ConnectionPhase.Closed } && connection.Serves(demander))
+            {
+                Close(connection);
+            }
+        }
+    });
+
     /// <summary>Closes every connection and ends the thread. The actions of <see cref="RunBetweenRequests"/> run inline from then on.</summary>
     public void Dispose()
     {

@@ -15,6 +15,9 @@ internal unsafe interface IRemoteMemory
     /// <summary>Ends all access to a slab; on return no device touches its memory any more.</summary>
     void Withdraw(ulong slab);
 
+    /// <summary>Closes every connection of a demander; on return nothing that came over them can take effect any more.</summary>
+    void DropConnections(DemanderHandle demander);
+
     /// <summary>Closes what a demander that is gone has left: connections, access, domains.</summary>
     void Forget(DemanderHandle demander);
 }

@@ -1,6 +1,6 @@
 namespace Hecatonchire.Sponsor.Serving;
 
-/// <summary>The data plane's thread, as the control plane needs it.</summary>
+/// <summary>The serving thread of a transport's data plane, as the control plane needs it.</summary>
 internal interface IServingLoop
 {
     /// <summary>
@@ -10,6 +10,12 @@ internal interface IServingLoop
     /// and do not call it from there.
     /// </summary>
     void RunBetweenRequests(Action action);
+
+    /// <summary>
+    /// Closes every data connection of a demander and returns when no request that came over them can take effect any more. To be
+    /// called as <see cref="RunBetweenRequests"/>.
+    /// </summary>
+    void DropConnections(DemanderHandle demander);
 
     /// <summary>The port that data connections come in on; 0 before the start.</summary>
     int Port { get; }

@@ -142,6 +142,9 @@ internal sealed unsafe partial class ServingConnection : IDisposable
         RefusalDetail = "";
     }
 
+    /// <summary>True once its HELLO was this demander's.</summary>
+    public bool Serves(DemanderHandle demander) => _isDemander && _demander == demander;
+
     /// <summary>Notes that a request has come while the thread was not looking for it, and adapts how long it will.</summary>
     public void NoteMissed(long now, long spinMax)
     {

@@ -88,6 +88,8 @@ internal sealed class Demander(Guid id, string name, DemanderHandle handle)
         return token;
     }
 
+    public void ForgetTokens() => _tokens.Clear();
+
     /// <summary>Uses the token up. Compares in constant time, so that timing tells nothing of a token.</summary>
     public bool TryRedeem(ReadOnlySpan<byte> token, long now)
     {

@@ -224,6 +224,29 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         }
     }
 
+    /// <summary>
+    /// Ends every data connection of a demander and voids its tokens. What it sent over them before takes effect before this returns, or
+    /// never: it may send the same again over new connections.
+    /// </summary>
+    public void Reset(Guid id)
+    {
+        DemanderHandle handle;
+        lock (_gate)
+        {
+            if (!_byId.TryGetValue(id, out Demander? demander))
+            {
+                return;
+            }
+
+            // First: a HELLO that came before and is read after would open another connection behind the back of those that are closed.
+            demander.ForgetTokens();
+            handle = demander.Handle;
+        }
+
+        _serving?.DropConnections(handle);
+        _remote?.DropConnections(handle);
+    }
+
     /// <summary>Frees what demanders that are gone have left, and returns them.</summary>
     public IReadOnlyList<Demander> SweepGone()
     {
@@ -283,6 +306,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         }
 
         _serving?.RunBetweenRequests(static () => { });
+
         foreach (Slab slab in slabs)
         {
             _remote?.Withdraw(slab.Id);

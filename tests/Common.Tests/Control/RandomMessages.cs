@@ -8,7 +8,7 @@ internal sealed class RandomMessages(int seed)
 {
     private readonly Random _random = new(seed);
 
-    public ControlRequest NextRequest() => _random.Next(8) switch
+    public ControlRequest NextRequest() => _random.Next(9) switch
     {
         0 => new HelloRequest(Number(), Id(), Text(ControlProtocol.NameBytesMax)),
         1 => new TokenRequest(Number()),
@@ -16,11 +16,12 @@ internal sealed class RandomMessages(int seed)
         3 => new FreeRequest(Number(), Number()),
         4 => new ListRequest(Number()),
         5 => new StatsRequest(Number()),
-        6 => new KeyRequest(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
+        6 => new ResetRequest(Number()),
+        7 => new KeyRequest(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
         _ => new HeartbeatRequest(Number()),
     };
 
-    public ControlAnswer NextAnswer() => _random.Next(9) switch
+    public ControlAnswer NextAnswer() => _random.Next(10) switch
     {
         0 => new HelloAnswer(Number())
         {
@@ -53,6 +54,7 @@ internal sealed class RandomMessages(int seed)
         },
         6 => new HeartbeatAnswer(Number()),
         7 => new KeyAnswer(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
+        8 => new ResetAnswer(Number()),
         _ => new ErrorAnswer(Number(), Text(20), Text(200)),
     };
 

@@ -51,7 +51,7 @@ internal static unsafe class Completions
     /// <summary>Waits as a pager does: on the descriptor the connection names, for the events it names.</summary>
     public static void WaitForWork(IDataConnection connection)
     {
-        if (connection.WaitDescriptor >= 0)
+        if (connection.WaitDescriptor >= 0 && connection.PrepareToWait())
         {
             PollDescriptor wait = new() { Descriptor = connection.WaitDescriptor, Events = (short)connection.WaitEvents };
             _ = Libc.Poll(&wait, 1, 1000);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Hecatonchire.Transport;
 using Hecatonchire.Transport.Tcp;
 using Xunit;
 

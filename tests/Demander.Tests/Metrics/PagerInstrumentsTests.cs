@@ -29,6 +29,7 @@ public sealed class PagerInstrumentsTests
             ResidentPeakBytes = 26,
             RemoteBytes = 27,
             WriteBackQueue = 28,
+            Reconnects = 29,
             Transport = "tcp",
             TransportReason = "no RDMA device \"here\"",
         };
@@ -43,7 +44,7 @@ public sealed class PagerInstrumentsTests
             "faults_total 11", "hard_faults_total 12", "zero_fills_total 13", "pages_in_total 14", "pages_out_total 15",
             "pages_dropped_total 16", "pages_prefetched_total 17", "prefetch_used_total 18", "prefetch_wasted_total 19",
             "pages_lost_total 20", "staging_hits_total 21", "room_waits_total 22", "segment_bytes 23", "budget_bytes 24",
-            "resident_bytes 25", "resident_peak_bytes 26", "remote_bytes 27", "write_back_queue_pages 28",
+            "resident_bytes 25", "resident_peak_bytes 26", "remote_bytes 27", "write_back_queue_pages 28", "reconnects_total 29",
             "transport_info{reason=\"no RDMA device \\\"here\\\"\",transport=\"tcp\"} 1",
             "fault_latency_seconds_bucket{le=\"1.5E-05\"} 1", "fault_latency_seconds_count 1",
         ];

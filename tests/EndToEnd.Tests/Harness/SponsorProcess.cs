@@ -8,9 +8,36 @@ namespace Hecatonchire.Tests.Harness;
 internal sealed class SponsorProcess : IDisposable
 {
     private readonly string _keys = Directory.CreateTempSubdirectory("heca-test-keys-").FullName;
-    private readonly Process _process;
+    private readonly string _memory;
+    private readonly string[] _more;
+    private Process _process = null!;
 
     public SponsorProcess(string memory, params string[] more)
+    {
+        (_memory, _more) = (memory, more);
+        (Endpoint, DataPort) = Start(0, 0);
+    }
+
+    public SponsorEndpoint Endpoint { get; }
+
+    public int DataPort { get; }
+
+    public int Id => _process.Id;
+
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
+    /// <summary>After <see cref="Kill"/>: another process with the same key on the same ports.</summary>
+    public void StartAgain()
+    {
+        _process.Dispose();
+        Xunit.Assert.Equal((Endpoint, DataPort), Start(Endpoint.Port, DataPort));
+    }
+
+    private (SponsorEndpoint Endpoint, int DataPort) Start(int port, int dataPort)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "heca-sponsor"))
         {
@@ -18,8 +45,8 @@ internal sealed class SponsorProcess : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (string argument in (string[])["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--memory", memory,
-            "--keys", _keys, "--announce", "--exit-with-stdin", .. more])
+        foreach (string argument in (string[])["--listen", "127.0.0.1", "--port", $"{port}", "--data-port", $"{dataPort}",
+            "--memory", _memory, "--keys", _keys, "--announce", "--exit-with-stdin", .. _more])
         {
             start.ArgumentList.Add(argument);
         }
@@ -28,16 +55,10 @@ internal sealed class SponsorProcess : IDisposable
         string line = _process.StandardOutput.ReadLine()
             ?? throw new InvalidOperationException("heca-sponsor did not start: " + _process.StandardError.ReadToEnd());
         using JsonDocument ready = JsonDocument.Parse(line);
-        Endpoint = new SponsorEndpoint("127.0.0.1", ready.RootElement.GetProperty("control_port").GetInt32(),
-            ready.RootElement.GetProperty("public_key").GetString()!);
-    }
-
-    public SponsorEndpoint Endpoint { get; }
-
-    public void Kill()
-    {
-        _process.Kill();
-        _process.WaitForExit();
+        return (
+            new SponsorEndpoint("127.0.0.1", ready.RootElement.GetProperty("control_port").GetInt32(),
+                ready.RootElement.GetProperty("public_key").GetString()!),
+            ready.RootElement.GetProperty("data_port").GetInt32());
     }
 
     public void Dispose()

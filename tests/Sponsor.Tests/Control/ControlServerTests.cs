@@ -17,7 +17,7 @@ public sealed class ControlServerTests
         using SponsorUnderTest sponsor = new();
         using RawClient client = new(sponsor);
         ControlRequest[] early =
-            [new TokenRequest(1), new AllocateRequest(2, 64 * MiB), new FreeRequest(3, 1), new KeyRequest(7, 1, 1), new ListRequest(4), new StatsRequest(5), new HeartbeatRequest(6)];
+            [new TokenRequest(1), new AllocateRequest(2, 64 * MiB), new FreeRequest(3, 1), new KeyRequest(8, 1, 1), new ListRequest(4), new StatsRequest(5), new HeartbeatRequest(6), new ResetRequest(7)];
         Assert.All(early, request => Assert.Equal(ErrorCode.HelloFirst, Assert.IsType<ErrorAnswer>(client.Ask(request)).Code));
         Assert.Equal(0, sponsor.Store.DemanderCount);
         Assert.Equal(early.Length, sponsor.Requests.Refused);

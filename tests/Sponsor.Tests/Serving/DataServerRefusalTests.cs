@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Tests.Transport;
+using Hecatonchire.Transport;
 using Hecatonchire.Transport.Tcp;
 using Xunit;
 

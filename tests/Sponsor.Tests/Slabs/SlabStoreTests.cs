@@ -241,5 +241,9 @@ public sealed unsafe class SlabStoreTests : IDisposable
             OnBarrier();
             action();
         }
+
+        public void DropConnections(DemanderHandle demander)
+        {
+        }
     }
 }

@@ -38,6 +38,7 @@ internal static class AnswerDecoder
                 && map.TryGetUnsigned("key"u8, out ulong key) && key <= uint.MaxValue
                 ? new KeyAnswer(id, address, (uint)key)
                 : null,
+            "reset.ok" => new ResetAnswer(id),
             "list.ok" => DecodeList(id, map),
             "stats.ok" => DecodeStats(id, map),
             "heartbeat.ok" => new HeartbeatAnswer(id),

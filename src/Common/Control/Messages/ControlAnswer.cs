@@ -158,6 +158,12 @@ internal sealed record KeyAnswer(ulong Id, ulong Address, uint Key) : ControlAns
     }
 }
 
+/// <summary>No request of the connections that were open can take effect any more.</summary>
+internal sealed record ResetAnswer(ulong Id) : ControlAnswer(Id)
+{
+    public override string Type => "reset.ok";
+}
+
 /// <summary>A slab and its size in bytes, as `list` names it.</summary>
 internal readonly record struct SlabEntry(ulong Slab, long Bytes);
 

@@ -98,6 +98,12 @@ internal sealed record KeyRequest(ulong Id, ulong Slab, uint Domain) : ControlRe
     }
 }
 
+/// <summary>Ends every data connection of the demander and voids its open tokens.</summary>
+internal sealed record ResetRequest(ulong Id) : ControlRequest(Id)
+{
+    public override string Type => "reset";
+}
+
 internal sealed record ListRequest(ulong Id) : ControlRequest(Id)
 {
     public override string Type => "list";

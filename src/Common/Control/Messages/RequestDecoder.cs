@@ -44,13 +44,14 @@ internal static class RequestDecoder
                 && map.TryGetUnsigned("domain"u8, out ulong domain) && domain <= uint.MaxValue
                 ? new DecodedRequest(new KeyRequest(id, named, (uint)domain), null)
                 : Refuse(id, ErrorCode.BadRequest, "key needs 'slab' and 'domain', integers of 0 or more"),
+            "reset" => new DecodedRequest(new ResetRequest(id), null),
             "list" => new DecodedRequest(new ListRequest(id), null),
             "stats" => new DecodedRequest(new StatsRequest(id), null),
             "heartbeat" => new DecodedRequest(new HeartbeatRequest(id), null),
             _ => Refuse(
                 id,
                 ErrorCode.UnknownType,
-                "the type is none of hello, token, allocate, free, key, list, stats, heartbeat"),
+                "the type is none of hello, token, allocate, free, key, reset, list, stats, heartbeat"),
         };
     }
 

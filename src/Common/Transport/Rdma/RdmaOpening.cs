@@ -185,7 +185,7 @@ internal sealed unsafe class RdmaOpening : IDisposable
             RdmaWelcome* welcome = (RdmaWelcome*)received->PrivateData;
             if (received->PrivateBytes >= RdmaWelcome.Bytes && welcome->Magic == Frames.OpenMagic && welcome->Kind == Frames.KindWelcome)
             {
-                (DataConnectionFailure failure, string why) = DataConnectionException.OfRefusal(welcome->Status);
+                (DataConnectionFailure failure, string why) = WireStatuses.Explain(welcome->Status);
                 return Failed(failure, why);
             }
 

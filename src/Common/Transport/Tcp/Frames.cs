@@ -37,6 +37,20 @@ internal enum WireStatus : byte
     Busy = 7,
 }
 
+internal static class WireStatuses
+{
+    /// <summary>What a refused HELLO means; the status is one of ours, or what somebody sent in place of one.</summary>
+    public static (DataConnectionFailure Failure, string Why) Explain(uint status) => (WireStatus)Math.Min(status, byte.MaxValue) switch
+    {
+        WireStatus.Version => (
+            DataConnectionFailure.Version, $"the sponsor does not speak version {Frames.Version} of the protocol"),
+        WireStatus.Token => (DataConnectionFailure.Token, "the sponsor refused the token (unknown, used or expired)"),
+        WireStatus.Stopping => (DataConnectionFailure.Busy, "the sponsor is stopping"),
+        WireStatus.Busy => (DataConnectionFailure.Busy, "the sponsor has as many connections as it takes"),
+        _ => (DataConnectionFailure.Protocol, $"the sponsor refused the HELLO with status {status}"),
+    };
+}
+
 /// <summary>The header of a request and of its response: the response repeats all but magic and status.</summary>
 [StructLayout(LayoutKind.Explicit, Size = Bytes)]
 internal struct FrameHeader

@@ -169,7 +169,7 @@ internal unsafe ref struct TcpOpening
 
     private readonly DataConnectionException Refused(uint status)
     {
-        (DataConnectionFailure failure, string why) = DataConnectionException.OfRefusal(status);
+        (DataConnectionFailure failure, string why) = WireStatuses.Explain(status);
         return Failed(failure, why);
     }
 

@@ -85,7 +85,6 @@ internal sealed unsafe partial class RdmaServer
         }
     }
 
-    /// <summary>Closes every connection of a demander: on return nothing that it has sent on them can take effect any more.</summary>
     public void DropConnections(DemanderHandle demander)
     {
         lock (_gate)

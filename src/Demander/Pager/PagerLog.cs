@@ -1,0 +1,20 @@
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>What the pager logs; never from the pager thread.</summary>
+internal static partial class PagerLog
+{
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The pager's memory could not be locked ({Reason}); it may be swapped out under pressure")]
+    public static partial void NotLocked(ILogger logger, string reason);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The data connections to sponsor {Host}:{Port} are down ({Why}); the program waits, for {Seconds} s at most")]
+    public static partial void ConnectionsDelayed(ILogger logger, string host, int port, string why, double seconds);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The data connections to sponsor {Host}:{Port} ended ({Why}) and were rebuilt within {Milliseconds} ms; no page is lost")]
+    public static partial void ConnectionsRebuilt(ILogger logger, string host, int port, string why, long milliseconds);
+}
