@@ -25,6 +25,11 @@ command -v cmake >/dev/null || missing+=(cmake)
 command -v gcc >/dev/null || command -v cc >/dev/null || missing+=(gcc)
 has_header stdio.h || missing+=(libc6-dev)
 has_library libzmq.so.5 || missing+=(libzmq5)
+# RDMA is a part that a build can do without.
+wished=()
+has_header infiniband/verbs.h || wished+=(libibverbs-dev)
+has_header rdma/rdma_cma.h || wished+=(librdmacm-dev)
+has_library libibverbs.so.1 && [ -d /etc/libibverbs.d ] || wished+=(ibverbs-providers)
 if [ "$purpose" = test ]; then
     has_python zmq || missing+=(python3-zmq)
     has_python msgpack || missing+=(python3-msgpack)
@@ -74,6 +79,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     case " ${missing[*]} " in
     *' prometheus '*) command -v systemctl >/dev/null && systemctl disable --quiet prometheus.service 2>/dev/null || true ;;
     esac
+fi
+
+if [ ${#wished[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    echo "heca: installing ${wished[*]}" >&2
+    apt install -y --no-install-recommends "${wished[@]}" >/dev/null 2>&1 ||
+        { apt update && apt install -y --no-install-recommends "${wished[@]}"; } >/dev/null 2>&1 ||
+        echo "heca: ${wished[*]} cannot be installed: this build will have no RDMA" >&2
 fi
 
 # A pager wants a userfaultfd that sees faults inside system calls too. `heca check` says more; this spares a build in vain.

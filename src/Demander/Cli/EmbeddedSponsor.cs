@@ -15,7 +15,7 @@ namespace Hecatonchire.Cli;
 internal sealed class EmbeddedSponsor : ISponsorSource
 {
     /// <summary>It only binds two ports and makes a key pair; longer than this it hangs.</summary>
-    private static readonly TimeSpan s_startTimeMax = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_startTimeMax = TimeSpan.FromSeconds(60);
 
     private static readonly TimeSpan s_stopTimeMax = TimeSpan.FromSeconds(5);
 

@@ -15,6 +15,7 @@ internal sealed class PagerHost : IPagerHost
 
     private readonly PagerOptions _options;
     private readonly SponsorClient _client;
+    private readonly SponsorConnections _connections;
     private readonly ILogger _logger;
     private readonly HandoverServer _server;
     private readonly object _lock = new();
@@ -26,6 +27,8 @@ internal sealed class PagerHost : IPagerHost
     private PagerHost(PagerOptions options, SponsorClient client, ILoggerFactory loggers)
     {
         (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
+        _connections = new SponsorConnections(options.Sponsor, client, options.Transport, _logger);
+        _connections.Choose();
         _server = new HandoverServer(options.SocketPath, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
@@ -56,6 +59,11 @@ internal sealed class PagerHost : IPagerHost
         {
             LockMemory(loggers);
             return new PagerHost(options, client, loggers);
+        }
+        catch (PagerStartException)
+        {
+            client.Dispose();
+            throw;
         }
         catch (System.Net.Sockets.SocketException e)
         {
@@ -121,7 +129,7 @@ internal sealed class PagerHost : IPagerHost
 
     private PagerSession Open(System.Net.Sockets.Socket socket, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {
-        var session = new PagerSession(_options, _client, socket, process, in hello, descriptors, TellSponsorLost, StopProgram, _logger);
+        var session = new PagerSession(_options, _client, _connections, socket, process, in hello, descriptors, TellSponsorLost, StopProgram, _logger);
         lock (_lock)
         {
             _session = session;
@@ -140,7 +148,7 @@ internal sealed class PagerHost : IPagerHost
         }
     }
 
-    private static PagerSnapshot SnapshotOf(PagerSession session)
+    private PagerSnapshot SnapshotOf(PagerSession session)
     {
         PagerCounters counters = session.Core.Counters;
         return new PagerSnapshot
@@ -166,8 +174,8 @@ internal sealed class PagerHost : IPagerHost
             StagingHits = counters.StagingHits,
             RoomWaits = counters.RoomWaits,
             Reconnects = session.Reconnects,
-            Transport = session.Transport,
-            TransportReason = "tcp is the only transport of this version",
+            Transport = _connections.InUse.Transport,
+            TransportReason = _connections.InUse.Reason,
         };
     }
 

@@ -8,6 +8,12 @@ internal static partial class PagerLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "The pager's memory could not be locked ({Reason}); it may be swapped out under pressure")]
     public static partial void NotLocked(ILogger logger, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "Pages travel to sponsor {Host}:{Port} over {Transport}: {Reason}")]
+    public static partial void TransportChosen(ILogger logger, string host, int port, string transport, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Pages travel to sponsor {Host}:{Port} over tcp although it offers RDMA: {Why}")]
+    public static partial void RdmaNotUsed(ILogger logger, string host, int port, string why);
+
     [LoggerMessage(
         Level = LogLevel.Warning,
         Message = "The data connections to sponsor {Host}:{Port} are down ({Why}); the program waits, for {Seconds} s at most")]

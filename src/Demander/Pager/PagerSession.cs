@@ -22,6 +22,7 @@ namespace Hecatonchire.Pager;
 internal sealed class PagerSession : IDisposable
 {
     private readonly SponsorClient _client;
+    private readonly SponsorConnections _connections;
     private readonly List<ulong> _slabs = [];
     private readonly List<IDisposable> _owned = [];
     private readonly int[] _descriptors;
@@ -30,15 +31,15 @@ internal sealed class PagerSession : IDisposable
     private readonly Dictionary<ulong, long> _segmentPages = [];
     private long _slots;
 
-    public PagerSession(PagerOptions options, SponsorClient client, Socket socket, int process, in HandoverMessage hello,
+    public PagerSession(PagerOptions options, SponsorClient client, SponsorConnections connections, Socket socket, int process, in HandoverMessage hello,
         ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop, ILogger logger)
     {
-        _client = client;
+        (_client, _connections) = (client, connections);
         _descriptors = descriptors.ToArray();
         Process = process;
         try
         {
-            _link = Own(Connect(options.Sponsor, client, logger));
+            _link = Own(Connect(options.Sponsor, connections, logger));
             (IDataConnection reader, IDataConnection writer) = (_link[0], _link[1]);
             var hash = new PageHash();
             CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
@@ -58,7 +59,6 @@ internal sealed class PagerSession : IDisposable
                 SnapshotDone = snapshots?.DoneDescriptor ?? -1,
                 OnMustStopProgram = () => onMustStop(this),
             };
-            Transport = reader.Transport;
             _link.Start();
             _thread.Start();
         }
@@ -73,7 +73,7 @@ internal sealed class PagerSession : IDisposable
 
     public PagerCore Core { get; }
 
-    public string Transport { get; }
+    public string Transport => _connections.InUse.Transport;
 
     /// <summary>How often the data connections were rebuilt.</summary>
     public long Reconnects => _link.Rebuilds;
@@ -156,6 +156,7 @@ internal sealed class PagerSession : IDisposable
     {
         bool isSponsorLost = Core.SponsorLost;
         DisposeOwned();
+        _slabs.ForEach(_connections.RemoveSlab);
         foreach (ulong slab in _slabs)
         {
             // One that is gone would be waited for, slab by slab; one that is not frees them itself after its gone-after time.
@@ -166,10 +167,10 @@ internal sealed class PagerSession : IDisposable
         }
     }
 
-    private static DataLink Connect(SponsorEndpoint sponsor, SponsorClient client, ILogger logger)
+    private static DataLink Connect(SponsorEndpoint sponsor, SponsorConnections connections, ILogger logger)
     {
         DataLinkOptions options = new();
-        return new DataLink(new SponsorConnections(sponsor, client), connections: 2, options, TimeProvider.System)
+        return new DataLink(connections, connections: 2, options, TimeProvider.System)
         {
             OnDelayed = why => PagerLog.ConnectionsDelayed(logger, sponsor.Host, sponsor.Port, why, options.GiveUpAfter.TotalSeconds),
             OnRebuilt = (why, after) => PagerLog.ConnectionsRebuilt(logger, sponsor.Host, sponsor.Port, why, (long)after.TotalMilliseconds),
@@ -194,6 +195,7 @@ internal sealed class PagerSession : IDisposable
             {
                 SlabEntry slab = _client.AllocateSlab(SlabBytesFor(missing << PageSize.Shift));
                 gained.Add(slab);
+                _connections.AddSlab(slab.Slab, slab.Bytes);
                 missing -= slab.Bytes >> PageSize.Shift;
             }
         }
@@ -247,6 +249,7 @@ internal sealed class PagerSession : IDisposable
     /// <summary>False when the sponsor is gone or has freed it already: it has nothing to give back then.</summary>
     private bool FreeSlab(ulong slab)
     {
+        _connections.RemoveSlab(slab);
         try
         {
             _client.FreeSlab(slab);
