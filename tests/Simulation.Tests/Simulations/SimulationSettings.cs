@@ -33,6 +33,9 @@ internal sealed record SimulationSettings
     /// <summary>The request of the reader or writer connection at which it ends; 0: never.</summary>
     public int ReaderEndsAt { get; init; }
     public int WriterEndsAt { get; init; }
+
+    /// <summary>How often a connection ends while the sponsor lives; then both are made anew by a link. 0: there is no link.</summary>
+    public int CutsPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }
     public int LostWakesPerMillion { get; init; }
 
@@ -64,6 +67,7 @@ internal sealed record SimulationSettings
             DropsByProgram = !takeCopies && random.Next(4) == 0,
             Rude = isRude,
             QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
+            CutsPerMillion = !disconnects && seed % 3 == 1 ? 20_000 : 0,
             ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,
             WriterEndsAt = disconnects && !readerEnds ? random.Next(1, 200) : 0,
         };

@@ -103,13 +103,13 @@ public sealed unsafe class ResetTests : IDisposable
     }
 
     [Fact]
-    public void A_reset_of_a_sponsor_that_has_ended_fails_within_a_second_and_says_so()
+    public void A_reset_of_a_sponsor_that_has_ended_says_so_long_before_its_deadline()
     {
         _sponsor.Dispose();
         long started = System.Diagnostics.Stopwatch.GetTimestamp();
         SponsorException failure = Assert.Throws<SponsorException>(Reset);
         Assert.Equal(SponsorErrorCode.Lost, failure.Code);
-        Assert.InRange(System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 1);
+        Assert.InRange(System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 5);
     }
 
     [Fact]

@@ -157,9 +157,10 @@ internal sealed unsafe class DataLink : IDisposable
             return GiveUp(_why);
         }
 
-        return _stalledSince.Any(since => _time.GetElapsedTime(since) >= _options.GiveUpAfter)
-            ? GiveUp($"{_why}; nothing could be done about it within {_options.GiveUpAfter.TotalSeconds:0.###} s")
-            : Attempt();
+        TimeSpan left = _options.GiveUpAfter - _stalledSince.Max(since => _time.GetElapsedTime(since));
+        return left > TimeSpan.Zero
+            ? Attempt(left)
+            : GiveUp($"{_why}; nothing could be done about it within {_options.GiveUpAfter.TotalSeconds:0.###} s");
     }
 
     private void Begin()
@@ -178,12 +179,12 @@ internal sealed unsafe class DataLink : IDisposable
         }
     }
 
-    private LinkStep Attempt()
+    private LinkStep Attempt(TimeSpan left)
     {
         IDataConnection?[] opened = new IDataConnection?[_connections.Length];
         try
         {
-            _factory.Fence(_options.GiveUpAfter, _stop.Token);
+            _factory.Fence(left, _stop.Token);
             OpenAll(opened);
             for (int i = 0; i < opened.Length; i++)
             {
