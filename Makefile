@@ -1,7 +1,8 @@
 # make              both programs, runnable, under bin/
 # make demo         the main job on this host: a random walk and a quicksort in a quarter of the memory they need
 # make test         every test
-# make test-vm      verbs on soft RoCE, in virtual machines with Debian's kernels
+# make test-vm      in virtual machines with Debian's kernels: what this host's cannot show (cgroup v2, older kernels, two hosts, verbs)
+# make compare-vm   perftest, swap on a network block device and heca with the same work in such a machine: a table
 # make check        formatting
 # make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
 # make bench-check  has heca become slower? its ratios to the floor against those in tests/bench/ratios.json; two minutes
@@ -16,7 +17,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test test-vm check bench bench-check clean
+.PHONY: all host demo test test-vm compare-vm check bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -35,11 +36,12 @@ test:
 	@$(MAKE) --no-print-directory all
 	@tests/run-tests.sh $(CONFIGURATION)
 
-test-vm:
-	@scripts/ensure-host.sh test-vm
+test-vm compare-vm:
+	@scripts/ensure-host.sh $@
+	@$(MAKE) --no-print-directory all
 	cmake -S native -B native/build -DCMAKE_BUILD_TYPE=Release >/dev/null
 	cmake --build native/build >/dev/null
-	tests/vm/run
+	tests/vm/run $(if $(filter compare-vm,$@),compare)
 
 check:
 	@scripts/ensure-host.sh check

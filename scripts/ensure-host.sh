@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes sure that this host has what `make` needs: ensure-host.sh build|demo|test|test-vm|check. Installs the Debian packages that are
+# Makes sure that this host has what `make` needs: ensure-host.sh build|demo|test|test-vm|compare-vm|check. Installs the Debian packages that are
 # missing, and only those. What it cannot mend it says in one line, with how to get it, and exits 3.
 set -euo pipefail
 
@@ -43,6 +43,15 @@ elif [ "$purpose" = test-vm ]; then
     has_header infiniband/verbs.h || missing+=(libibverbs-dev)
     has_header rdma/rdma_cma.h || missing+=(librdmacm-dev)
     [ -d /etc/libibverbs.d ] || missing+=(ibverbs-providers)
+    command -v ib_read_lat >/dev/null || missing+=(perftest)
+    command -v jq >/dev/null || missing+=(jq)
+    command -v xz >/dev/null || missing+=(xz-utils)
+    command -v pgrep >/dev/null || missing+=(procps)
+elif [ "$purpose" = compare-vm ]; then
+    "$0" test-vm
+    command -v nbdkit >/dev/null || missing+=(nbdkit)
+    { command -v nbd-client || [ -x /sbin/nbd-client ]; } >/dev/null || missing+=(nbd-client)
+    { command -v mkfs.ext4 || [ -x /sbin/mkfs.ext4 ]; } >/dev/null || missing+=(e2fsprogs)
 elif [ "$purpose" = check ]; then
     command -v clang-format >/dev/null || missing+=(clang-format)
 fi

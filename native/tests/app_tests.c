@@ -144,6 +144,10 @@ static int count_descriptors(void) {
 static void refusal_leaves_nothing(void) {
     void *first = allocate(10), *second = (void *)1;
     *(char *)first = 1;
+
+    /* Kernels 6.1 and 6.12 leave what was taken back a mapping of its own beside the reserve. Once: it does not add up.
+     */
+    CHECK(heca_segment_resize(first, 1000 * PAGE) == -ENOSPC);
     int descriptors = count_descriptors();
     int mappings = count_lines("/proc/self/maps");
     for (int i = 0; i < 100; i++) {

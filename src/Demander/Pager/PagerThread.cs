@@ -36,10 +36,14 @@ internal sealed unsafe class PagerThread : IDisposable
     /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
     private const int SleepMsMax = 1000;
 
-    /// <summary>Within this of the cgroup's limit the usage is read anew every <see cref="FaultsPerRefresh"/> faults (1.1 us each).</summary>
+    /// <summary>
+    /// Within this of the cgroup's limit the usage is read anew every <see cref="FaultsPerRefresh"/> faults (1.1 us each), and whenever so
+    /// much has come: a fault of a new page fills 64 at once.
+    /// </summary>
     private const long RefreshBelowBytes = 8L << 20;
 
     private const long FaultsPerRefresh = 64;
+    private const long GrowthPerRefreshBytes = 1L << 20;
 
     private readonly PagerCore _core;
     private readonly CommandRing _ring;
@@ -55,6 +59,7 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly Thread _thread;
     private readonly bool _spin;
     private long _refreshedAt;
+    private long _refreshedResident;
     private Watched _watchedReader;
     private Watched _watchedWriter;
     private volatile bool _stop;
@@ -213,10 +218,12 @@ internal sealed unsafe class PagerThread : IDisposable
         {
             long resident = _core.InProgramBytes;
             long allowed = _pressure.AllowedResidentBytes(resident);
-            if (allowed - resident < RefreshBelowBytes && _core.Counters.Faults - _refreshedAt >= FaultsPerRefresh)
+            if (allowed - resident < RefreshBelowBytes
+                && (_core.Counters.Faults - _refreshedAt >= FaultsPerRefresh || resident - _refreshedResident >= GrowthPerRefreshBytes))
             {
                 // Close to the limit the program's own growth must be seen before the next notification.
                 _refreshedAt = _core.Counters.Faults;
+                _refreshedResident = resident;
                 _ = _pressure.Refresh(resident);
                 allowed = _pressure.AllowedResidentBytes(resident);
             }

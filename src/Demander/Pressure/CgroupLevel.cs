@@ -9,6 +9,12 @@ internal sealed class CgroupLevel : IDisposable
     /// <summary>Below the margin there is no promise: usage is charged in batches and watched with a delay.</summary>
     public const long MarginBytesMin = 4L << 20;
 
+    /// <summary>
+    /// More where the pager is in the group too, as in a container: with the first page that leaves it touches its buffers (8 MiB seen at
+    /// once) and fills those of its sockets, which v2 counts. All of that comes when the program already has what is left.
+    /// </summary>
+    public const long PagerGrowthBytes = 24L << 20;
+
     /// <summary>1/50: 2 % of the limit.</summary>
     private const int MarginShare = 50;
 
@@ -54,14 +60,18 @@ internal sealed class CgroupLevel : IDisposable
     /// advance (64 pages), the distance between two looks of v1 at its thresholds (128 page events on a CPU), and
     /// what the program takes for itself between two refreshes.
     /// </summary>
-    public long MarginBytes => MarginOf(BoundBytes);
+    public long MarginBytes => MarginOf(BoundBytes, HasPager);
+
+    /// <summary>This process is in the group or below it.</summary>
+    public bool HasPager { get; init; }
 
     public int UsageDescriptor => _usage.Descriptor;
 
-    public static long MarginOf(long bound) => Math.Min(Math.Max(MarginBytesMin, bound / MarginShare), bound / 4);
+    public static long MarginOf(long bound, bool hasPager = false) =>
+        Math.Min(Math.Max(MarginBytesMin, bound / MarginShare) + (hasPager ? PagerGrowthBytes : 0), bound / 4);
 
     /// <summary>Null where the directory has no memory controller (the top of v2, or one that hands none down).</summary>
-    public static CgroupLevel? TryOpen(int version, string directory)
+    public static CgroupLevel? TryOpen(int version, string directory, bool hasPager = false)
     {
         (string usageName, string limitName) = version == 1
             ? ("memory.usage_in_bytes", "memory.limit_in_bytes")
@@ -75,7 +85,7 @@ internal sealed class CgroupLevel : IDisposable
         }
 
         KernelFile? high = version == 2 ? KernelFile.TryOpen($"{directory}/memory.high") : null;
-        return new CgroupLevel(version, directory, usage, limit, high, KernelFile.TryOpen($"{directory}/memory.stat"));
+        return new CgroupLevel(version, directory, usage, limit, high, KernelFile.TryOpen($"{directory}/memory.stat")) { HasPager = hasPager };
     }
 
     /// <summary>Bytes charged to the group and all below it; -1 when the group is gone.</summary>

@@ -94,10 +94,12 @@ internal sealed class CgroupMemory : IDisposable
             return null;
         }
 
+        string pager = CgroupLocator.Find(Environment.ProcessId, procRoot)?.Directory ?? "";
         var levels = new List<CgroupLevel>();
         foreach (string directory in location.PathToTop())
         {
-            if (CgroupLevel.TryOpen(location.Version, directory) is { } level)
+            bool hasPager = pager == directory || pager.StartsWith(directory + "/", StringComparison.Ordinal);
+            if (CgroupLevel.TryOpen(location.Version, directory, hasPager) is { } level)
             {
                 levels.Add(level);
             }

@@ -149,7 +149,7 @@ internal sealed unsafe class PressureMonitor : IDisposable
     }
 
     private static long Allowed(CgroupLevel level, long bound, long other) =>
-        Math.Max(0, bound - CgroupLevel.MarginOf(bound) - other) & ~(long)(PageSize.Bytes - 1);
+        Math.Max(0, bound - CgroupLevel.MarginOf(bound, level.HasPager) - other) & ~(long)(PageSize.Bytes - 1);
 
     private static long Pack(long bytes, long sequence) =>
         (Math.Min(bytes / PageSize.Bytes, UnlimitedPages) << SequenceBits) | sequence;

@@ -120,6 +120,29 @@ public sealed class CgroupFilesTests : IDisposable
     [InlineData(1000 * MiB, 20 * MiB)]
     public void The_margin(long bound, long expected) => Assert.Equal(expected, CgroupLevel.MarginOf(bound));
 
+    /// <summary>As in a container; seen in cgroup v2: the pager's own buffers came when the group was full, and the kernel killed.</summary>
+    [Theory]
+    [InlineData("0::/a/b\n", true, true)]
+    [InlineData("0::/a\n", true, false)]
+    [InlineData("0::/aa\n", false, false)]
+    public void Where_the_pager_is_in_the_group_too_there_is_room_for_its_buffers(string pagerGroups, bool outer, bool inner)
+    {
+        Proc("0::/a/b\n", "31 23 0:28 / {0}/cg rw - cgroup2 cgroup2 rw\n");
+        string pager = $"{_root}/proc/{Environment.ProcessId}";
+        Directory.CreateDirectory(pager);
+        File.WriteAllText($"{pager}/cgroup", pagerGroups);
+        Group("a", max: "209715200", high: "max", current: 0);
+        Group("a/b", max: "max", high: "134217728", current: 0);
+        using CgroupMemory memory = CgroupMemory.Find(7, $"{_root}/proc")!;
+        Assert.Equal((4 + (inner ? 24 : 0)) * MiB, memory.Levels[0].MarginBytes);
+        Assert.Equal((4 + (outer ? 24 : 0)) * MiB, memory.Levels[1].MarginBytes);
+        Assert.Equal(8 * MiB, CgroupLevel.MarginOf(32 * MiB, hasPager: true));
+
+        using var monitor = new PressureMonitor(memory, $"{_root}/proc");
+        Assert.True(monitor.Refresh(0));
+        Assert.Equal((124 - (inner ? 24 : 0)) * MiB, monitor.AllowedResidentBytes(0));
+    }
+
     [Fact]
     public void Without_a_group_only_the_host_limits()
     {
