@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Hecatonchire.Cli;
 using Hecatonchire.Units;
 using Spectre.Console;
 
@@ -63,7 +64,7 @@ internal static class BenchTable
             }
         }
 
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
+        IAnsiConsole console = TextConsole.Create(output);
         console.Write(table);
         foreach (BenchResult result in results)
         {

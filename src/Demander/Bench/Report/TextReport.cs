@@ -1,3 +1,4 @@
+using Hecatonchire.Cli;
 using Spectre.Console;
 
 namespace Hecatonchire.Bench.Report;
@@ -22,7 +23,7 @@ internal static class TextReport
             drawn.AddRow(row.Select(cell => new Text(cell)));
         }
 
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
+        IAnsiConsole console = TextConsole.Create(output);
         if (Console.IsOutputRedirected)
         {
             console.Profile.Width = WidthOfFiles;

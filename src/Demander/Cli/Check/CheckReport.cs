@@ -49,7 +49,7 @@ internal static class CheckReport
             table.AddRow(new Text(Word(probe.Status), Colour(probe.Status)), new Text(probe.Name), new Text(probe.Found), new Text(probe.Meaning));
         }
 
-        AnsiConsole.Write(table);
+        TextConsole.Create(Console.Out).Write(table);
 
         // Below the table and unwrapped, so that a command can be copied.
         foreach (HostProbe probe in probes.Where(p => p.Remedy is not null))
