@@ -111,7 +111,7 @@ HECA_RDMA_API int32_t heca_rdma_accept(void *id, const void *private_data, uint8
 HECA_RDMA_API int32_t heca_rdma_reject(void *id, const void *private_data, uint8_t bytes);
 HECA_RDMA_API int32_t heca_rdma_disconnect(void *id);
 
-/* Destroys the id, and its queue before it. Events of it that are not taken yet must have been. */
+/* Destroys the id, and its queue before it where it has one (else NULL, or one that was closed). Events of it that are not taken yet must have been. */
 HECA_RDMA_API void heca_rdma_id_close(void *id, struct heca_rdma_queue *queue);
 
 /* 1 with an event, 0 when none has come. */

@@ -298,10 +298,11 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         Assert.All(peer.Wait(32), each => Assert.Equal(DataStatus.Disconnected, each.Status));
         Assert.True(peer.Connection.IsBroken);
 
-        // Its domain lives on, and with it the keys.
+        // With the last connection its domain went, and the keys of it.
+        Assert.Equal(0, _server.ExposedBytes);
         using Peer again = Join(peer.Id);
-        Assert.Equal(peer.Connection.RemoteDomain, again.Connection.RemoteDomain);
-        Assert.True(peer.Slabs.TryLocate(slab, 0, 1, out ulong address, out uint key));
+        Assert.NotEqual(peer.Connection.RemoteDomain, again.Connection.RemoteDomain);
+        Assert.Null(_store.Expose(peer.Id, slab, again.Connection.RemoteDomain, out ulong address, out uint key));
         again.Slabs.Set(slab, address, Slots, key);
         Assert.True(again.Connection.TryPostRead(1, slab, 0, 1, _buffer));
         again.Connection.Submit();

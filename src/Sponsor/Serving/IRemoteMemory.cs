@@ -17,7 +17,4 @@ internal unsafe interface IRemoteMemory
 
     /// <summary>Closes every connection of a demander; on return nothing that came over them can take effect any more.</summary>
     void DropConnections(DemanderHandle demander);
-
-    /// <summary>Closes what a demander that is gone has left: connections, access, domains.</summary>
-    void Forget(DemanderHandle demander);
 }

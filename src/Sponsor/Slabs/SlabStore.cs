@@ -269,7 +269,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             return [];
         }
 
-        gone.ForEach(demander => _remote?.Forget(demander.Handle));
+        gone.ForEach(demander => _remote?.DropConnections(demander.Handle));
         Unmap([.. gone.SelectMany(demander => demander.Slabs)]);
         return gone;
     }

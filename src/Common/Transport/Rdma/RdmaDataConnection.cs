@@ -259,7 +259,6 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
             _disposed = true;
             IsBroken = true;
 
-            // The queue first: from then on the device touches none of the buffers.
             _opened.CloseQueue();
             for (int i = 0; i < _regionCount; i++)
             {

@@ -66,23 +66,29 @@ internal sealed unsafe class RdmaOpening : IDisposable
         ReadWelcome();
     }
 
-    /// <summary>Ends id and queue, ahead of the memory that was registered for it.</summary>
+    /// <summary>Ends the queue, ahead of the memory that was registered for it: from then on the device touches none of that.</summary>
     public void CloseQueue()
     {
-        if (_id != 0)
+        if (_queue is not null && _queue->Pair != 0)
         {
-            RdmaLibrary.CloseId(_id, _queue->Pair != 0 ? _queue : null);
-            _id = 0;
+            RdmaLibrary.CloseQueue(_id, _queue);
         }
     }
 
     public void Dispose()
     {
+        // The id last: with the last one of a device that was removed, the library closes the device, and all that is left of it.
         CloseQueue();
         if (_domain != 0)
         {
             _ = RdmaLibrary.CloseDomain(_domain);
             _domain = 0;
+        }
+
+        if (_id != 0)
+        {
+            RdmaLibrary.CloseId(_id, null);
+            _id = 0;
         }
 
         if (_channel != 0)

@@ -4,8 +4,8 @@ using Hecatonchire.Transport.Rdma;
 namespace Hecatonchire.Sponsor.Serving.Rdma;
 
 /// <content>
-/// Protection domains: one per demander and device, so that a key of one demander opens nothing to another. Slabs are registered in a domain when the
-/// demander asks for their key.
+/// Protection domains: one per demander and device, so that a key of one demander opens nothing to another. A domain is there for as long as a
+/// connection is in it; slabs are registered in it when the demander asks for their key.
 /// </content>
 internal sealed unsafe partial class RdmaServer
 {
@@ -76,15 +76,6 @@ internal sealed unsafe partial class RdmaServer
         }
     }
 
-    public void Forget(DemanderHandle demander)
-    {
-        DropConnections(demander);
-        lock (_gate)
-        {
-            CloseDomains(domain => domain.Demander == demander);
-        }
-    }
-
     public void DropConnections(DemanderHandle demander)
     {
         lock (_gate)
@@ -134,22 +125,22 @@ internal sealed unsafe partial class RdmaServer
         {
             Close(connection.Id);
         }
-
-        CloseDomains(domain => domain.Context == context);
     }
 
-    private void CloseDomains(Predicate<Domain> which)
+    private void CloseIfUnused(Domain? domain)
     {
-        foreach (Domain domain in _domains.FindAll(which))
+        if (domain is null || _connections.Values.Any(connection => connection.Domain == domain))
         {
-            foreach ((nint region, _, long bytes) in domain.Regions.Values)
-            {
-                _ = RdmaLibrary.Deregister(region);
-                _exposedBytes -= bytes;
-            }
-
-            _ = RdmaLibrary.CloseDomain(domain.Handle);
-            _domains.Remove(domain);
+            return;
         }
+
+        foreach ((nint region, _, long bytes) in domain.Regions.Values)
+        {
+            _ = RdmaLibrary.Deregister(region);
+            _exposedBytes -= bytes;
+        }
+
+        _ = RdmaLibrary.CloseDomain(domain.Handle);
+        _domains.Remove(domain);
     }
 }

@@ -282,6 +282,7 @@ internal sealed unsafe partial class RdmaServer : IRemoteMemory, IDisposable
         if (status < 0)
         {
             NativeMemory.Free(queue);
+            CloseIfUnused(domain);
             return $"the device cannot take it: {Errno.Describe(-status)}";
         }
 
@@ -337,7 +338,10 @@ internal sealed unsafe partial class RdmaServer : IRemoteMemory, IDisposable
     {
         if (_connections.Remove(id, out Connection? connection))
         {
-            RdmaLibrary.CloseId(id, connection.Queue);
+            // The id last: with the last one of a device that was removed, the library closes the device, and all that is left of it.
+            RdmaLibrary.CloseQueue(id, connection.Queue);
+            CloseIfUnused(connection.Domain);
+            RdmaLibrary.CloseId(id, null);
             NativeMemory.Free(connection.Queue);
             _directory.CountConnection(connection.Demander, -1);
         }
@@ -354,7 +358,6 @@ internal sealed unsafe partial class RdmaServer : IRemoteMemory, IDisposable
                 Close(id);
             }
 
-            CloseDomains(_ => true);
             if (_listener != 0)
             {
                 RdmaLibrary.CloseId(_listener, null);
