@@ -73,9 +73,9 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         var places = new Queue<int>(Enumerable.Range(0, BufferPages / 8));
         ulong cookie = 0;
         int version = 0;
-        while (cookie < 3000 || flying.Count > 0)
+        while (cookie < 1200 || flying.Count > 0)
         {
-            for (int i = random.Next(12); i > 0 && cookie < 3000 && places.Count > 0; i--)
+            for (int i = random.Next(12); i > 0 && cookie < 1200 && places.Count > 0; i--)
             {
                 int pages = random.Next(1, 9);
                 uint slot = (uint)random.Next((int)Slots - pages + 1);
