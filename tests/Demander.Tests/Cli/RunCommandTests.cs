@@ -5,8 +5,8 @@ using Hecatonchire.Cli.Run;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
-using Hecatonchire.Transport;
 using Hecatonchire.Tests.Host;
+using Hecatonchire.Transport;
 using Xunit;
 
 namespace Hecatonchire.Tests.Cli;
