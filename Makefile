@@ -41,6 +41,7 @@ test-vm compare-vm:
 	@$(MAKE) --no-print-directory all
 	cmake -S native -B native/build -DCMAKE_BUILD_TYPE=Release >/dev/null
 	cmake --build native/build >/dev/null
+	$(DOTNET) build --nologo --verbosity quiet --configuration Release tests/EndToEnd.Tests
 	tests/vm/run $(if $(filter compare-vm,$@),compare)
 
 check:
