@@ -180,7 +180,7 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         Assert.True(owner.Slabs.TryLocate(slab, 0, 1, out ulong address, out uint key));
         thief.Slabs.Set(slab, address, Slots, key);
         Assert.Equal(ErrorCode.NoSuchSlab, _store!.Expose(thief.Id, slab, thief.Connection.RemoteDomain, out _, out _)?.Code);
-        Assert.Equal(ErrorCode.Rdma, _store.Expose(owner.Id, slab, thief.Connection.RemoteDomain, out _, out _)?.Code);
+        Assert.Equal(ErrorCode.NoSuchDomain, _store.Expose(owner.Id, slab, thief.Connection.RemoteDomain, out _, out _)?.Code);
         Assert.NotEqual(owner.Connection.RemoteDomain, thief.Connection.RemoteDomain);
         Assert.True(thief.Connection.TryPostWrite(1, slab, 0, 1, _buffer));
         thief.Connection.Submit();

@@ -226,6 +226,7 @@ internal sealed partial class SponsorClient : IDisposable
         ErrorCode.Full => Error(SponsorErrorCode.Full, $"is full: {error.Message}; give it more --memory or use another sponsor"),
         ErrorCode.Version => Error(SponsorErrorCode.Version, $"speaks another protocol: {error.Message}; update the older of the two"),
         ErrorCode.NoSuchSlab => Error(SponsorErrorCode.NoSuchSlab, error.Message),
+        ErrorCode.NoSuchDomain => Error(SponsorErrorCode.NoSuchDomain, error.Message),
         ErrorCode.Stopping => Error(SponsorErrorCode.Stopping, "is stopping"),
         _ => Error(SponsorErrorCode.Refused, $"refused a request ({error.Code}): {error.Message}"),
     };

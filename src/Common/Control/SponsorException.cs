@@ -14,6 +14,9 @@ internal enum SponsorErrorCode
 
     NoSuchSlab,
 
+    /// <summary>The connections whose protection domain was named are closed; those that replace them have another.</summary>
+    NoSuchDomain,
+
     /// <summary>The sponsor is stopping and takes no more work.</summary>
     Stopping,
 

@@ -100,7 +100,15 @@ internal sealed class SponsorConnections(
         {
             foreach ((uint domain, RemoteSlabs places) in _places)
             {
-                Place(slab, bytes, domain, places);
+                try
+                {
+                    Place(slab, bytes, domain, places);
+                }
+                catch (SponsorException failure) when (failure.Code == SponsorErrorCode.NoSuchDomain)
+                {
+                    // Its connections have ended; those that replace them ask for every key anew.
+                    _ = _places.Remove(domain);
+                }
             }
 
             _slabs.Add(slab, bytes);

@@ -6,6 +6,9 @@ internal unsafe interface IRemoteMemory
     /// <summary>Where RDMA connections come in; 0 while there are none.</summary>
     int Port { get; }
 
+    /// <summary>True while a connection of the demander is in the protection domain.</summary>
+    bool HasDomain(DemanderHandle demander, uint domain);
+
     /// <summary>
     /// Registers a slab's memory in a protection domain of its demander, once; null, or one line that says why it cannot be. The memory is
     /// populated and pinned by it.

@@ -196,6 +196,11 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             return new Refusal(ErrorCode.Rdma, "this sponsor offers no RDMA");
         }
 
+        if (!_remote.HasDomain(handle, domain))
+        {
+            return new Refusal(ErrorCode.NoSuchDomain, $"this demander has no connection in domain {domain}");
+        }
+
         // Only this thread frees slabs, so it is there for as long as this takes.
         address = (ulong)slab.Memory.Address;
         return _remote.TryExpose(handle, domain, slab.Id, slab.Memory.Address, slab.Bytes, out key) is { } why

@@ -26,6 +26,9 @@ internal static class ErrorCode
     public const string NoSuchSlab = "no_such_slab";
     public const string Stopping = "stopping";
 
+    /// <summary>The last connection in that protection domain has closed, or it never was this demander's.</summary>
+    public const string NoSuchDomain = "no_such_domain";
+
     /// <summary>A slab cannot be opened to RDMA.</summary>
     public const string Rdma = "rdma";
 }

@@ -27,12 +27,20 @@ internal sealed unsafe partial class RdmaServer
     /// <summary>Memory that devices reach, and that is pinned for it.</summary>
     public long ExposedBytes => Interlocked.Read(ref _exposedBytes);
 
+    public bool HasDomain(DemanderHandle demander, uint domain)
+    {
+        lock (_gate)
+        {
+            return Find(demander, domain) is not null;
+        }
+    }
+
     public string? TryExpose(DemanderHandle demander, uint domain, ulong slab, byte* memory, long bytes, out uint key)
     {
         lock (_gate)
         {
             key = 0;
-            Domain? found = _domains.Find(known => known.Number == domain && known.Demander == demander);
+            Domain? found = Find(demander, domain);
             if (found is null)
             {
                 return $"this demander has no domain {domain}";
@@ -87,6 +95,9 @@ internal sealed unsafe partial class RdmaServer
             }
         }
     }
+
+    private Domain? Find(DemanderHandle demander, uint number) =>
+        _domains.Find(known => known.Number == number && known.Demander == demander);
 
     private Domain? DomainOf(nint id, DemanderHandle demander)
     {
