@@ -147,8 +147,9 @@ public sealed unsafe class ReconnectingTcpTests : DataConnectionContract
             Completions.WaitForWork(peer.Connection);
         }
 
-        // Half a second of pauses: it looks where there is something to see, not all the time.
-        Assert.InRange(looks, 1, 100);
+        // Half a second of pauses: it looks where there is something to see (on a busy host answers come in pieces), not all the time,
+        // which would be hundreds of thousands.
+        Assert.InRange(looks, 1, 1000);
     }
 
     [Fact]
