@@ -20,6 +20,7 @@ internal enum DataConnectionFailure
 
     /// <summary>The device may not use memory of this program.</summary>
     Memory,
+
     /// <summary>The sponsor has ended, or no longer has what it lent: another attempt cannot help.</summary>
     Lost,
 }

@@ -51,11 +51,7 @@ internal sealed class SponsorConnections(
             throw new PagerStartException($"--transport rdma: {obstacle}; or take --transport auto", 3);
         }
 
-        if (_isRdma)
-        {
-            PagerLog.TransportChosen(logger, sponsor.Host, sponsor.Port, InUse.Transport, InUse.Reason);
-        }
-        else if (preference == TransportPreference.Auto && client.Hello.RdmaPort > 0)
+        if (!_isRdma && preference == TransportPreference.Auto && client.Hello.RdmaPort > 0)
         {
             PagerLog.RdmaNotUsed(logger, sponsor.Host, sponsor.Port, obstacle!);
         }

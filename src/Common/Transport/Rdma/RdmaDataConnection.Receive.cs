@@ -7,7 +7,7 @@ namespace Hecatonchire.Transport.Rdma;
 internal sealed unsafe partial class RdmaDataConnection
 {
     /// <summary>
-    /// A queue in error gives its requests back within microseconds. A device that does not, is gone, and touches no buffer any more.
+    /// A queue in error gives its requests back at once. A device that has not by then is gone, and touches no buffer any more.
     /// </summary>
     private const int DrainMsMax = 200;
 

@@ -159,7 +159,7 @@ internal sealed unsafe partial class ReconnectingDataConnection
             if (errno != 0)
             {
                 throw new DataConnectionException(
-                    DataConnectionFailure.Unreachable, $"the device does not take the pager's buffers: {Errno.Describe(errno)}");
+                    DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)bytes, errno));
             }
         }
     }
