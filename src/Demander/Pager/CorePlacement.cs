@@ -1,28 +1,23 @@
+using System.Diagnostics;
 using Hecatonchire.Handover;
 using Hecatonchire.Interop;
 
 namespace Hecatonchire.Pager;
 
 /// <summary>
-/// Puts the pager thread on the core of the program's only faulting thread: waking it there costs 3 us instead of the 20 to 30
-/// of a wake-up across cores. With several faulting threads, or while prefetch brings in most pages (pager and program then
-/// work at the same time, and want a core each: measured, a scan is a quarter slower on one), the scheduler decides. Looks
-/// again every <see cref="FaultsPerLook"/> faults; allocates nothing.
+/// Puts the pager thread, and the program's evictor with it, where <see cref="CoreChoice"/> says: on the core of the program's only
+/// faulting thread, or wherever the scheduler wants. Allocates nothing.
 /// </summary>
 internal sealed unsafe class CorePlacement
 {
-    private const long FaultsPerLook = 512;
     private const int MaskWords = 16;
 
     private readonly int _process;
     private readonly CommandRing _ring;
+    private readonly CoreChoice _choice = new();
     private readonly ulong[] _all = GC.AllocateArray<ulong>(MaskWords, pinned: true);
     private readonly ulong[] _one = GC.AllocateArray<ulong>(MaskWords, pinned: true);
     private readonly byte[] _text = GC.AllocateArray<byte>(1024, pinned: true);
-    private long _nextLook = 64;
-    private long _prefetched;
-    private long _hardFaults;
-    private int _thread;
     private int _core = -1;
 
     /// <param name="process">The program.</param>
@@ -39,38 +34,35 @@ internal sealed unsafe class CorePlacement
     /// <summary>Called by the pager thread in every round, with the newest fault's thread. True while on that thread's core.</summary>
     public bool Follow(int thread, PagerCounters counters)
     {
-        if (counters.Faults >= _nextLook && thread != 0)
+        if (_choice.Note(thread, counters, _choice.IsTrying ? Stopwatch.GetTimestamp() : 0))
         {
-            Look(thread, counters);
+            Place(_choice.Shares ? CoreOf(_choice.Thread) : -1);
         }
 
         return _core >= 0;
     }
 
-    private void Look(int thread, PagerCounters counters)
+    private void Place(int core)
     {
-        _nextLook = counters.Faults + FaultsPerLook;
-        bool isDemandBound = counters.PagesPrefetched - _prefetched < counters.HardFaults - _hardFaults;
-        (_prefetched, _hardFaults) = (counters.PagesPrefetched, counters.HardFaults);
-        int core = thread == _thread && isDemandBound ? CoreOf(thread) : -1;
-        _thread = thread;
-        if (core != _core)
+        if (core == _core)
         {
-            _core = core;
-            Array.Clear(_one);
-            if (core >= 0)
-            {
-                _one[core / 64] = 1UL << (core % 64);
-            }
+            return;
+        }
 
-            fixed (ulong* mask = core >= 0 ? _one : _all)
+        _core = core;
+        Array.Clear(_one);
+        if (core >= 0)
+        {
+            _one[core / 64] = 1UL << (core % 64);
+        }
+
+        fixed (ulong* mask = core >= 0 ? _one : _all)
+        {
+            _ = Libc.SetAffinity(0, MaskWords * sizeof(ulong), mask);
+            if (CoreOf(_ring.EvictorThread) >= 0)
             {
-                _ = Libc.SetAffinity(0, MaskWords * sizeof(ulong), mask);
-                if (CoreOf(_ring.EvictorThread) >= 0)
-                {
-                    // A thread of this program, as said. Elsewhere it would run where the sponsor or the program's other threads do.
-                    _ = Libc.SetAffinity(_ring.EvictorThread, MaskWords * sizeof(ulong), mask);
-                }
+                // A thread of this program, as said. Elsewhere it would run where the sponsor or the program's other threads do.
+                _ = Libc.SetAffinity(_ring.EvictorThread, MaskWords * sizeof(ulong), mask);
             }
         }
     }
