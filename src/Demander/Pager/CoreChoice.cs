@@ -17,8 +17,8 @@ internal sealed class CoreChoice
     private const int TrialWarmUp = 8;
 
     /// <summary>Hard faults until the other side is tried again: as few after a change, twice as many each time nothing changes.</summary>
-    private const long HoldMin = 8192;
-    private const long HoldMax = 1 << 20;
+    private const long HoldMin = 512;
+    private const long HoldMax = 1 << 18;
 
     private readonly long[] _intervals = new long[TrialFaults - TrialWarmUp];
     private long _nextLook = 64;
