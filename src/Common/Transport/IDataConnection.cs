@@ -68,6 +68,14 @@ internal unsafe interface IDataConnection : IDisposable
     int Poll(Span<DataCompletion> completions);
 
     /// <summary>
+    /// Where a look for completions is much cheaper than the caller's other work in a round: looks for a microsecond or so, until there
+    /// is one to <see cref="Poll"/>. Elsewhere nothing.
+    /// </summary>
+    void Spin()
+    {
+    }
+
+    /// <summary>
     /// To be called right before waiting for <see cref="WaitDescriptor"/>. False when there is something to <see cref="Poll"/> already.
     /// </summary>
     bool PrepareToWait() => true;

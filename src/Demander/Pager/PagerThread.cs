@@ -197,6 +197,11 @@ internal sealed unsafe class PagerThread : IDisposable
 
             if (_spin && !sleeps && idleRounds < (_core.IsDemandInFlight ? IdleRoundsDemand : IdleRoundsBusy))
             {
+                if (_core.IsDemandInFlight)
+                {
+                    _reader.Spin();
+                }
+
                 // Later than usual: who is waited for, the sponsor or the evictor, may be waiting for this core.
                 if (idleRounds > RoundsBeforeYield)
                 {

@@ -24,6 +24,9 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
 
     private const int CompletionsMax = 64;
 
+    /// <summary>About 50 ns each, on a device that is driven from user space.</summary>
+    private const int LooksPerSpin = 16;
+
     // Free-running counters: completed <= ended <= submitted <= posted <= completed + RequestsInFlightMax.
     private uint _posted;
     private uint _submitted;
@@ -105,8 +108,6 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
 
     public string Transport => "rdma";
 
-    public Guid SponsorId => _opened.SponsorId;
-
     /// <summary>The sponsor's number of the protection domain that this connection's keys must be of.</summary>
     public uint RemoteDomain => _opened.RemoteDomain;
 
@@ -179,6 +180,14 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
         }
 
         return Deliver(completions, done);
+    }
+
+    public void Spin()
+    {
+        for (int look = 0; look < LooksPerSpin && !IsBroken && _ended == _completed && _ended != _submitted; look++)
+        {
+            _ = TakeArrived();
+        }
     }
 
     public bool PrepareToWait()

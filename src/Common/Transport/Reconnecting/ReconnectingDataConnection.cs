@@ -115,6 +115,8 @@ internal sealed unsafe partial class ReconnectingDataConnection : IDataConnectio
         return _isLost ? CompleteDisconnected(completions, done) : done;
     }
 
+    public void Spin() => _inner?.Spin();
+
     /// <summary>
     /// Turns what the connection inside reported, from <paramref name="done"/> on, into what the caller is told. A request it could not
     /// complete is kept.
