@@ -12,7 +12,7 @@ internal sealed record FaultStage(string Stage, double P50, double Mean, double 
 
 /// <summary>
 /// Where a hard fault's time goes, from the touching thread's clock and the pager's, which are the same. The stages follow each
-/// other without a gap; the last row is their sum.
+/// other without a gap; the row below them is their sum, and the last what a transport is compared by.
 /// </summary>
 internal static class FaultBreakdown
 {
@@ -22,51 +22,59 @@ internal static class FaultBreakdown
     [
         "event and wake-up of the pager",
         "reading the event",
-        "request",
+        "page table and policy",
+        "sending the request",
         "network and sponsor",
         "copy and wake",
         "return to the program",
         "all",
+        "of it, from sending to the page",
     ];
 
     /// <summary>
-    /// Joins what both sides recorded in the order of the faults. Null when they do not fit together: a pager that saw
-    /// other faults than the touches.
+    /// Joins what both sides recorded, by time. A touch that met no hard fault is left out. Null when that is more than a tenth of
+    /// them: a pager that saw other faults than the touches.
     /// </summary>
-    /// <param name="faults">The pager's records, the last as many as there are touches.</param>
+    /// <param name="faults">The pager's records, in their order.</param>
     /// <param name="touches">Start and end of each touch, timestamps of <see cref="Stopwatch"/>.</param>
     public static FaultStage[]? Of(ReadOnlySpan<FaultTrace.Stages> faults, ReadOnlySpan<long> touches)
     {
-        int count = touches.Length / 2;
-        if (count == 0 || faults.Length < count)
+        (int count, int capacity) = (0, faults.Length);
+        long[][] durations = [.. s_stages.Select(_ => new long[capacity])];
+        for (int touch = 0; touch < touches.Length / 2; touch++)
+        {
+            (long start, long end) = (touches[2 * touch], touches[(2 * touch) + 1]);
+            while (faults.Length > 0 && faults[0].Read < start)
+            {
+                faults = faults[1..];
+            }
+
+            if (faults.Length == 0 || faults[0].Read > end)
+            {
+                continue;
+            }
+
+            ref readonly FaultTrace.Stages fault = ref faults[0];
+            ReadOnlySpan<long> moments =
+                [start, Math.Max(fault.Awake, start), fault.Read, fault.Posted, fault.Sent, fault.Received, fault.Installed, end];
+            for (int stage = 0; stage < moments.Length - 1; stage++)
+            {
+                // Where the program runs on another core it may go on before the pager has taken its last time.
+                durations[stage][count] = Math.Max(0, moments[stage + 1] - moments[stage]);
+            }
+
+            durations[^2][count] = end - start;
+            durations[^1][count] = fault.Received - fault.Posted;
+            count++;
+        }
+
+        if (count == 0 || count < touches.Length / 2 * 9 / 10)
         {
             return null;
         }
 
-        // What came before are touches that were not measured.
-        faults = faults[^count..];
-
-        long[][] durations = [.. s_stages.Select(_ => new long[count])];
-        for (int i = 0; i < count; i++)
-        {
-            ref readonly FaultTrace.Stages fault = ref faults[i];
-            (long start, long end) = (touches[2 * i], touches[(2 * i) + 1]);
-            ReadOnlySpan<long> moments = [start, Math.Max(fault.Awake, start), fault.Read, fault.Sent, fault.Received, fault.Installed, end];
-            if (fault.Read < start || fault.Read > end)
-            {
-                return null;
-            }
-
-            for (int stage = 0; stage < s_stages.Length - 1; stage++)
-            {
-                // Where the program runs on another core it may go on before the pager has taken its last time.
-                durations[stage][i] = Math.Max(0, moments[stage + 1] - moments[stage]);
-            }
-
-            durations[^1][i] = end - start;
-        }
-
-        int[] slowest = [.. Enumerable.Range(0, count).OrderByDescending(i => durations[^1][i]).Take(Math.Max(1, count / 100))];
+        durations = [.. durations.Select(all => all[..count])];
+        int[] slowest = [.. Enumerable.Range(0, count).OrderByDescending(i => durations[^2][i]).Take(Math.Max(1, count / 100))];
         return [.. s_stages.Select((name, stage) => new FaultStage(
             name,
             Microseconds(Median(durations[stage])),

@@ -22,7 +22,10 @@ internal sealed class FaultTrace(int capacity)
         /// <summary>The event has been read.</summary>
         public long Read;
 
-        /// <summary>sendmsg of the READ has returned.</summary>
+        /// <summary>The READ and what is to be fetched with it are ready to be sent.</summary>
+        public long Posted;
+
+        /// <summary>The call that sends them has returned.</summary>
         public long Sent;
 
         /// <summary>The page is in the pager's buffer.</summary>
@@ -40,6 +43,14 @@ internal sealed class FaultTrace(int capacity)
 
     /// <summary>A hard fault; one that was not slept for counts as awake when it was read.</summary>
     public void Begin(long read) => _current = new Stages { Awake = _awake != 0 ? _awake : read, Read = read };
+
+    public void NotePosted()
+    {
+        if (_current.Read != 0 && _current.Posted == 0)
+        {
+            _current.Posted = Stopwatch.GetTimestamp();
+        }
+    }
 
     public void NoteSent()
     {

@@ -52,6 +52,7 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
+        Trace?.NotePosted();
         _reader.Submit();
         Trace?.NoteSent();
         return true;
