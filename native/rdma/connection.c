@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 /* rdma_cm: a connection whose peer is gone ends after so many silent retries; 7 means for ever only for "receiver not
- * ready", which cannot happen here because receives are posted before a peer may send. */
+ * ready", which cannot happen here because nothing is ever sent to a receive. */
 #define RETRIES 6
 
 int32_t heca_rdma_version(void) {
@@ -36,7 +36,6 @@ static int32_t describe(struct ibv_context *context, struct heca_rdma_device *de
         .reads_to_start = (uint32_t)attributes.max_qp_init_rd_atom,
         .requests_max = (uint32_t)attributes.max_qp_wr,
         .completions_max = (uint32_t)attributes.max_cqe,
-        .region_bytes_max = attributes.max_mr_size,
     };
     snprintf(device->name, sizeof device->name, "%s", ibv_get_device_name(context->device));
     for (uint8_t port = 1; port <= attributes.phys_port_cnt; port++) {
@@ -202,7 +201,6 @@ int32_t heca_rdma_next_event(void *channel, struct heca_rdma_event *event) {
     bytes = bytes < HECA_RDMA_PRIVATE_BYTES ? bytes : HECA_RDMA_PRIVATE_BYTES;
     *event = (struct heca_rdma_event){
         .id = taken->id,
-        .listener = taken->listen_id,
         .kind = kind,
         .status = taken->status,
         /* rdma_cm turns them round for who receives the event. */

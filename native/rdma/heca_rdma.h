@@ -22,7 +22,6 @@ struct heca_rdma_device {
     uint32_t reads_to_start;  /* max_qp_init_rd_atom: as their source */
     uint32_t requests_max;    /* max_qp_wr */
     uint32_t completions_max; /* max_cqe */
-    uint64_t region_bytes_max;
 };
 
 enum heca_rdma_event_kind {
@@ -39,7 +38,6 @@ enum heca_rdma_event_kind {
 
 struct heca_rdma_event {
     void *id;
-    void *listener; /* of a CONNECT_REQUEST */
     uint32_t kind;
     int32_t status;
     uint32_t reads_to_start;  /* what the peer will have in flight (initiator_depth) */
@@ -52,8 +50,6 @@ struct heca_rdma_event {
 struct heca_rdma_queue_options {
     uint32_t requests; /* WRITEs and READs in flight */
     uint32_t receives;
-    uint32_t pieces; /* scatter/gather elements of one request */
-    uint32_t inline_bytes;
 };
 
 /* The queue pair of an id, with one completion queue for both directions. */
@@ -69,12 +65,9 @@ struct heca_rdma_queue {
 enum heca_rdma_op {
     HECA_RDMA_READ = 1,
     HECA_RDMA_WRITE = 2,
-    HECA_RDMA_SEND = 3,
 };
 
 #define HECA_RDMA_UNSIGNALLED 1u /* no completion where it succeeds */
-#define HECA_RDMA_INLINE 2u      /* the data is taken during the call: no key needed */
-#define HECA_RDMA_FENCE 4u       /* not before the READs in front of it have ended */
 
 struct heca_rdma_request {
     uint64_t cookie;
@@ -144,8 +137,6 @@ HECA_RDMA_API int32_t heca_rdma_deregister(void *region);
  */
 HECA_RDMA_API int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rdma_request *requests,
                                      int32_t count, int32_t *status);
-HECA_RDMA_API int32_t heca_rdma_post_receive(const struct heca_rdma_queue *queue, uint64_t cookie, void *memory,
-                                             uint32_t bytes, uint32_t local_key);
 HECA_RDMA_API int32_t heca_rdma_poll(const struct heca_rdma_queue *queue, struct heca_rdma_completion *completions,
                                      int32_t capacity);
 
@@ -158,8 +149,8 @@ HECA_RDMA_API void heca_rdma_disarm(const struct heca_rdma_queue *queue);
 /* A completion's status in words. */
 HECA_RDMA_API const char *heca_rdma_status_text(int32_t status);
 
-_Static_assert(sizeof(struct heca_rdma_device) == 96, "mirrored in RdmaAbi.cs");
-_Static_assert(sizeof(struct heca_rdma_event) == 264, "mirrored in RdmaAbi.cs");
+_Static_assert(sizeof(struct heca_rdma_device) == 88, "mirrored in RdmaAbi.cs");
+_Static_assert(sizeof(struct heca_rdma_event) == 256, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_queue) == 40, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_request) == 40, "mirrored in RdmaAbi.cs");
 _Static_assert(sizeof(struct heca_rdma_completion) == 16, "mirrored in RdmaAbi.cs");

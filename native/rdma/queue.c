@@ -53,9 +53,8 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
             .recv_cq = completions,
             .cap = {.max_send_wr = options->requests,
                     .max_recv_wr = options->receives,
-                    .max_send_sge = options->pieces,
-                    .max_recv_sge = 1,
-                    .max_inline_data = options->inline_bytes},
+                    .max_send_sge = 1,
+                    .max_recv_sge = 1},
             .qp_type = IBV_QPT_RC,
         };
         status = rdma_create_qp(connection, domain, &attributes) != 0 ? failed() : 0;
@@ -147,10 +146,6 @@ int32_t heca_rdma_deregister(void *region) {
     return -ibv_dereg_mr(region);
 }
 
-static enum ibv_wr_opcode opcode_of(uint16_t op) {
-    return op == HECA_RDMA_READ ? IBV_WR_RDMA_READ : op == HECA_RDMA_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_SEND;
-}
-
 int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rdma_request *requests, int32_t count,
                        int32_t *status) {
     struct ibv_send_wr chain[CHAIN_MAX];
@@ -160,9 +155,6 @@ int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rd
         int32_t now = count - posted < CHAIN_MAX ? count - posted : CHAIN_MAX;
         for (int32_t i = 0; i < now; i++) {
             const struct heca_rdma_request *request = &requests[posted + i];
-            unsigned flags = (request->flags & HECA_RDMA_UNSIGNALLED) == 0 ? IBV_SEND_SIGNALED : 0u;
-            flags |= (request->flags & HECA_RDMA_INLINE) != 0 ? IBV_SEND_INLINE : 0u;
-            flags |= (request->flags & HECA_RDMA_FENCE) != 0 ? IBV_SEND_FENCE : 0u;
             pieces[i] = (struct ibv_sge){request->local, request->bytes, request->local_key};
             chain[i] = (struct ibv_send_wr){
                 .wr_id = request->cookie,
@@ -170,8 +162,8 @@ int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rd
                 .sg_list = &pieces[i],
                 /* A piece of 0 bytes means 2 GiB to some devices; a request without one means nothing. */
                 .num_sge = request->bytes > 0 ? 1 : 0,
-                .opcode = opcode_of(request->op),
-                .send_flags = flags,
+                .opcode = request->op == HECA_RDMA_READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE,
+                .send_flags = (request->flags & HECA_RDMA_UNSIGNALLED) == 0 ? IBV_SEND_SIGNALED : 0u,
                 .wr.rdma = {.remote_addr = request->remote, .rkey = request->remote_key},
             };
         }
@@ -187,13 +179,6 @@ int32_t heca_rdma_post(const struct heca_rdma_queue *queue, const struct heca_rd
     }
 
     return count;
-}
-
-int32_t heca_rdma_post_receive(const struct heca_rdma_queue *queue, uint64_t cookie, void *memory, uint32_t bytes,
-                               uint32_t local_key) {
-    struct ibv_sge piece = {(uintptr_t)memory, bytes, local_key};
-    struct ibv_recv_wr receive = {.wr_id = cookie, .sg_list = &piece, .num_sge = 1}, *bad;
-    return -ibv_post_recv(queue->pair, &receive, &bad);
 }
 
 int32_t heca_rdma_poll(const struct heca_rdma_queue *queue, struct heca_rdma_completion *completions,

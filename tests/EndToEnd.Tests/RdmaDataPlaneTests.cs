@@ -254,7 +254,7 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         Assert.Equal(0, RdmaLibrary.ResolveRoute(id, 5000));
         Assert.Equal(RdmaEventKind.RouteResolved, Next(channel).Kind);
         Assert.Equal(0, RdmaLibrary.OpenDomain(id, &domain));
-        var options = new RdmaQueueOptions { Requests = 4, Receives = 1, Pieces = 1 };
+        var options = new RdmaQueueOptions { Requests = 4, Receives = 1 };
         Assert.Equal(0, RdmaLibrary.OpenQueue(id, domain, &options, &queue));
         Assert.Equal(0, RdmaLibrary.Connect(id, garbage, bytes, 1));
         RdmaEvent refused = Next(channel);

@@ -20,7 +20,6 @@ internal unsafe struct RdmaDevice
     public uint ReadsToStart;
     public uint RequestsMax;
     public uint CompletionsMax;
-    public ulong RegionBytesMax;
 
     public readonly string DisplayName
     {
@@ -54,7 +53,6 @@ internal unsafe struct RdmaEvent
     public const int PrivateBytesMax = 224;
 
     public nint Id;
-    public nint Listener;
     public RdmaEventKind Kind;
 
     /// <summary>-errno of a failure; of a rejection the reason of the connection manager.</summary>
@@ -72,8 +70,6 @@ internal struct RdmaQueueOptions
 {
     public uint Requests;
     public uint Receives;
-    public uint Pieces;
-    public uint InlineBytes;
 }
 
 /// <summary>struct heca_rdma_queue.</summary>
@@ -94,7 +90,6 @@ internal enum RdmaOp : ushort
 {
     Read = 1,
     Write = 2,
-    Send = 3,
 }
 
 [Flags]

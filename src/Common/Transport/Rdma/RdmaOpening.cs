@@ -42,8 +42,6 @@ internal sealed unsafe class RdmaOpening : IDisposable
 
     public int RequestsMax { get; private set; }
 
-    public Guid SponsorId { get; private set; }
-
     public uint RemoteDomain { get; private set; }
 
     public int PagesPerRequestMax { get; private set; }
@@ -127,7 +125,7 @@ internal sealed unsafe class RdmaOpening : IDisposable
 
     private void OpenQueue()
     {
-        var options = new RdmaQueueOptions { Requests = (uint)RequestsMax, Receives = 1, Pieces = 1 };
+        var options = new RdmaQueueOptions { Requests = (uint)RequestsMax, Receives = 1 };
         fixed (nint* domain = &_domain)
         {
             Check(RdmaLibrary.OpenDomain(_id, domain), "the device gives no protection domain");
@@ -159,7 +157,6 @@ internal sealed unsafe class RdmaOpening : IDisposable
             throw Failed(DataConnectionFailure.Protocol, "the answer is not a WELCOME of this version");
         }
 
-        SponsorId = new Guid(new ReadOnlySpan<byte>(welcome.Id, Frames.IdBytes), bigEndian: true);
         RemoteDomain = welcome.Domain;
         PagesPerRequestMax = (int)welcome.PagesMax;
     }

@@ -264,7 +264,7 @@ internal sealed unsafe partial class RdmaServer : IRemoteMemory, IDisposable
     {
         RdmaDevice device = default;
         var queue = (RdmaQueue*)NativeMemory.AllocZeroed((nuint)sizeof(RdmaQueue));
-        var options = new RdmaQueueOptions { Requests = 2, Receives = 1, Pieces = 1 };
+        var options = new RdmaQueueOptions { Requests = 2, Receives = 1 };
         Domain? domain = DomainOf(request->Id, demander);
         int status = domain is null ? -Errno.ENOMEM : RdmaLibrary.DeviceOf(request->Id, &device);
         status = status < 0 ? status : RdmaLibrary.OpenQueue(request->Id, domain!.Handle, &options, queue);
