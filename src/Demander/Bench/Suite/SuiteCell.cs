@@ -14,7 +14,7 @@ internal sealed record SuiteCell(SuiteRow Row, string System)
         (SuiteSystems.Floor, _) => $"{Row.AmountName}/floor",
         _ when System == SuiteSystems.Local => $"{Row.AmountName}/local",
         (_, WorkloadKind.Fault) => $"{Row.AmountName}/{Row.Local}/{System}",
-        _ when System == SuiteSystems.Heca => $"{Row.AmountName}/{Row.Local}/{Row.Prefetch}/heca",
+        _ when SuiteSystems.IsHeca(System) => $"{Row.AmountName}/{Row.Local}/{Row.Prefetch}/{System}",
         _ => $"{Row.AmountName}/{Row.Local}/{System}",
     };
 
@@ -27,15 +27,16 @@ internal sealed record SuiteCell(SuiteRow Row, string System)
             return FloorProcess.Arguments(workload.Kind == WorkloadKind.Scan ? workload : workload with { Accesses = amount }, Row.Window);
         }
 
-        List<string> arguments = ["bench", workload.Kind.Name(), "--system", System, "--size", settings.Size.ToString(), "--seed", Text(settings.Seed)];
+        string system = SuiteSystems.IsHeca(System) ? SuiteSystems.Heca : System;
+        List<string> arguments = ["bench", workload.Kind.Name(), "--system", system, "--size", settings.Size.ToString(), "--seed", Text(settings.Seed)];
         if (System != SuiteSystems.Local)
         {
             arguments.AddRange(["--local", Row.Local]);
         }
 
-        if (System == SuiteSystems.Heca)
+        if (SuiteSystems.IsHeca(System))
         {
-            arguments.Add("--embedded");
+            arguments.AddRange(["--embedded", "--transport", System == SuiteSystems.HecaRdma ? "rdma" : "tcp"]);
             if (workload.Kind != WorkloadKind.Fault)
             {
                 arguments.AddRange(["--prefetch", Row.Prefetch]);

@@ -4,6 +4,7 @@ using Hecatonchire.Bench;
 using Hecatonchire.Bench.Report;
 using Hecatonchire.Bench.Suite;
 using Hecatonchire.Host;
+using Hecatonchire.Transport.Rdma;
 
 namespace Hecatonchire.Cli.Bench;
 
@@ -70,7 +71,12 @@ internal static class SuiteCommand
         };
         SuiteStore? earlier = resumes ? SuiteStore.Open(directory) : null;
         SuiteSettings settings = (earlier?.Results ?? now).Settings;
-        if ((settings.Systems.Contains(SuiteSystems.Heca) || settings.Systems.Contains(SuiteSystems.Floor)) && HostRequirements.FirstMissing() is { } missing)
+        if (settings.Systems.Contains(SuiteSystems.HecaRdma) && RdmaHost.Missing() is { } obstacle)
+        {
+            throw new CommandException($"{SuiteSystems.HecaRdma}: {obstacle}", ExitStatus.HostCannot);
+        }
+
+        if ((settings.Systems.Any(SuiteSystems.IsHeca) || settings.Systems.Contains(SuiteSystems.Floor)) && HostRequirements.FirstMissing() is { } missing)
         {
             throw new CommandException(missing, ExitStatus.HostCannot);
         }

@@ -19,7 +19,7 @@ internal sealed class SuiteOptions
     private readonly Option<string?> _systems = new("--systems")
     {
         HelpName = "A,B,...",
-        Description = $"[default: all: {string.Join(',', SuiteSystems.All)}]",
+        Description = $"[default: all that this host has: {string.Join(',', SuiteSystems.All)}]",
     };
 
     private readonly Option<string?> _work = new("--work") { HelpName = "A,B,...", Description = $"[default: all: {string.Join(',', SuiteWorkNames.All)}]" };
@@ -92,7 +92,7 @@ internal sealed class SuiteOptions
             // Whole MiB: every share of them is whole pages, and commands in the report can be given as they are.
             SizeBytes = size.Bytes >> 20 << 20,
             Runs = runs,
-            Systems = Names("--systems", parsed.GetValue(_systems), SuiteSystems.All),
+            Systems = parsed.GetValue(_systems) is { } systems ? Names("--systems", systems, SuiteSystems.All) : SuiteSystems.OfThisHost,
             Work = Names("--work", parsed.GetValue(_work), SuiteWorkNames.All),
             CellSeconds = seconds,
             SwapDirectory = parsed.GetValue(_swapDirectory) is { } directory ? Path.GetFullPath(directory) : null,

@@ -22,6 +22,7 @@ internal static class PlotStyle
     private static readonly Dictionary<string, Look> s_looks = new()
     {
         [SuiteSystems.Heca] = new("#0067a5", "#5ab8f0", []),
+        [SuiteSystems.HecaRdma] = new("#5b3fb5", "#a793f5", [(-1.2, -0.5), (1.2, -0.5), (1.2, 0.5), (-1.2, 0.5)]),
         [SuiteSystems.Floor] = new("#1b1b1b", "#f2f2f2", [(0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)]),
         [SuiteSystems.Local] = new("#767676", "#a0a0a0", [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)]),
         [MemorySystem.DiskSwap.Name()] = new("#cc5500", "#ff8f4d", [(0, -1.2), (1.15, 0.85), (-1.15, 0.85)]),
