@@ -40,21 +40,7 @@ internal sealed class PagerHost : IPagerHost
     /// <summary>Connects to the sponsor and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
-        SponsorClient client;
-        try
-        {
-            client = SponsorClient.Connect(options.Sponsor.Host, options.Sponsor.Port, options.Sponsor.PublicKey, Guid.NewGuid(),
-                $"heca-{Environment.MachineName}-{Environment.ProcessId}", SponsorTimeout);
-        }
-        catch (SponsorException e)
-        {
-            throw new PagerStartException(e.Message, 1);
-        }
-        catch (ZmqUnavailableException e)
-        {
-            throw new PagerStartException(e.Message, 3);
-        }
-
+        SponsorClient client = ConnectTo(options.Sponsor);
         try
         {
             LockMemory(loggers);
@@ -69,6 +55,24 @@ internal sealed class PagerHost : IPagerHost
         {
             client.Dispose();
             throw new PagerStartException($"cannot listen on {options.SocketPath}: {e.Message}", 1);
+        }
+    }
+
+    /// <summary>A demander of its own at a sponsor. Throws <see cref="PagerStartException"/>.</summary>
+    public static SponsorClient ConnectTo(SponsorEndpoint sponsor)
+    {
+        try
+        {
+            return SponsorClient.Connect(sponsor.Host, sponsor.Port, sponsor.PublicKey, Guid.NewGuid(),
+                $"heca-{Environment.MachineName}-{Environment.ProcessId}", SponsorTimeout);
+        }
+        catch (SponsorException e)
+        {
+            throw new PagerStartException(e.Message, 1);
+        }
+        catch (ZmqUnavailableException e)
+        {
+            throw new PagerStartException(e.Message, 3);
         }
     }
 

@@ -43,6 +43,7 @@ internal static class BenchCommand
             command.Add(CreateBenchmark(kind, description));
         }
 
+        command.Add(NetworkCommand.Create());
         command.Add(CreateDemo());
         command.Add(SuiteCommand.Create());
         command.Add(ReportCommand.Create());
