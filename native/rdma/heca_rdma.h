@@ -104,7 +104,8 @@ HECA_RDMA_API int32_t heca_rdma_accept(void *id, const void *private_data, uint8
 HECA_RDMA_API int32_t heca_rdma_reject(void *id, const void *private_data, uint8_t bytes);
 HECA_RDMA_API int32_t heca_rdma_disconnect(void *id);
 
-/* Destroys the id, and its queue before it where it has one (else NULL, or one that was closed). Events of it that are not taken yet must have been. */
+/* Destroys the id, and its queue before it where it has one (else NULL, or one that was closed). Events of it that are
+ * not taken yet must have been. */
 HECA_RDMA_API void heca_rdma_id_close(void *id, struct heca_rdma_queue *queue);
 
 /* 1 with an event, 0 when none has come. */
@@ -113,8 +114,8 @@ HECA_RDMA_API int32_t heca_rdma_next_event(void *channel, struct heca_rdma_event
 /* The device of an id whose address is resolved, or that a CONNECT_REQUEST brought. */
 HECA_RDMA_API int32_t heca_rdma_device_of(void *id, struct heca_rdma_device *device);
 
-/* What the device of an id tells outside of completions: the descriptor is readable, does not block and is the device's own, the same for
- * all its ids. Taking marks the queues concerned; returns 1 where the device itself is lost. */
+/* What the device of an id tells outside of completions: the descriptor is readable, does not block and is the device's
+ * own, the same for all its ids. Taking marks the queues concerned; returns 1 where the device itself is lost. */
 HECA_RDMA_API int32_t heca_rdma_async_descriptor(void *id);
 HECA_RDMA_API int32_t heca_rdma_take_async(void *id);
 

@@ -44,7 +44,8 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
     int flags = fcntl(channel->fd, F_GETFL);
     struct ibv_cq *completions =
         ibv_create_cq(connection->verbs, (int)(options->requests + options->receives), NULL, channel, 0);
-    if (flags < 0 || fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) != 0 || completions == NULL || beyond_use == NULL) {
+    if (flags < 0 || fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) != 0 || completions == NULL ||
+        beyond_use == NULL) {
         status = failed();
     } else {
         struct ibv_qp_init_attr attributes = {

@@ -88,11 +88,19 @@ internal sealed unsafe class NetworkRun : IDisposable
 
     public void Dispose()
     {
+        bool isThere = !_connection.IsBroken;
         _connection.Dispose();
         _ = Libc.Unmap(_buffers, BufferBytes);
-        if (_client.IsAlive)
+        try
         {
-            _client.FreeSlab(_slab);
+            // One that is gone is not waited for: it frees what it had lent when it hears no more of us.
+            if (isThere)
+            {
+                _client.FreeSlab(_slab);
+            }
+        }
+        catch (SponsorException)
+        {
         }
     }
 

@@ -131,15 +131,15 @@ public sealed partial class SuiteReportTests
         Assert.Equal(["Single faults", "Slowdown against memory", "Throughput against window", "Scaling with threads"], drawn.Select(s => s.Heading));
         Assert.All(drawn, section => Assert.NotEmpty(section.Tables.SelectMany(table => table.Rows)));
 
-        // Floor 3 percentiles and five systems 3 each; 5 systems at 5 ratios; 5 windows and 3 policies; heca 4 numbers of threads and four systems 2.
+        // Floor 3 percentiles and six systems 3 each; 6 systems at 5 ratios; 5 windows and 3 policies; heca 4 numbers of threads and five systems 2.
         int[] marks = [.. drawn.Select(section => section.Plots.Single().Series.Sum(series => series.Points.Count))];
-        Assert.Equal([3 + (5 * 3), 5 * 5, 5 + 3, 4 + (4 * 2)], marks);
+        Assert.Equal([3 + (6 * 3), 6 * 5, 5 + 3, 4 + (5 * 2)], marks);
 
         XDocument html = Html(s_results);
         XElement[] pictures = [.. html.Descendants().Where(e => e.Name.LocalName == "svg")];
         Assert.Equal(marks, pictures.Select(picture => picture.Descendants().Count(e => e.Attribute("class")?.Value == "mark")));
-        Assert.Equal([0, 25, 8, 12], pictures.Select(picture => picture.Descendants().Count(e => e.Attribute("class")?.Value == "bar")));
-        Assert.Equal([6, 0, 0, 0], pictures.Select(picture => picture.Descendants().Count(e => e.Attribute("class")?.Value == "band")));
+        Assert.Equal([0, 6 * 5, 5 + 3, 4 + (5 * 2)], pictures.Select(picture => picture.Descendants().Count(e => e.Attribute("class")?.Value == "bar")));
+        Assert.Equal([7, 0, 0, 0], pictures.Select(picture => picture.Descendants().Count(e => e.Attribute("class")?.Value == "band")));
     }
 
     [Fact]

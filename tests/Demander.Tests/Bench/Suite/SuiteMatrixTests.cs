@@ -6,6 +6,7 @@ using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
+using Hecatonchire.Transport;
 using Xunit;
 
 namespace Hecatonchire.Tests.Bench.Suite;
@@ -48,8 +49,8 @@ public sealed partial class SuiteMatrixTests
         Assert.Single(ids, "scan/window-64/floor");
         Assert.Single(ids, "random-walk/w20/t4/1:4/trend/heca");
 
-        // 4 faults and scans by 7 systems, 4 walks and zipf by 6, 5 quicksorts by 5 and once in local memory, 4 windows, 2 policies, 2 numbers of threads.
-        Assert.Equal((2 * 7) + (5 * 6) + 26 + 4 + 2 + 2, ids.Length);
+        // Faults and scans by 8 systems, 4 walks and zipf by 7, 5 quicksorts by 6 and once in local memory, 4 windows, 2 policies, 2 numbers of threads.
+        Assert.Equal((2 * 8) + (5 * 7) + 31 + 4 + 2 + 2, ids.Length);
     }
 
     [Fact]
@@ -92,7 +93,9 @@ public sealed partial class SuiteMatrixTests
             ParseResult parsed = command.Parse(arguments[2..]);
             Assert.Empty(parsed.Errors);
             BenchSettings read = options.Read(parsed);
-            Assert.Equal((cell.System, 48L << 20, 5UL), (read.System.Name(), read.Workload.Bytes, read.Workload.Seed));
+            string system = SuiteSystems.IsHeca(cell.System) ? "heca" : cell.System;
+            Assert.Equal((system, 48L << 20, 5UL), (read.System.Name(), read.Workload.Bytes, read.Workload.Seed));
+            Assert.Equal(cell.System switch { "heca" => TransportPreference.Tcp, SuiteSystems.HecaRdma => TransportPreference.Rdma, _ => TransportPreference.Auto }, read.Transport);
             Assert.Equal(read.System is MemorySystem.DiskSwap or MemorySystem.Zswap ? "/somewhere" : SwapFile.DefaultDirectory, read.SwapDirectory);
             Assert.Equal((cell.Row.Workload.Threads, cell.Row.Workload.Pin), (read.Workload.Threads, read.Workload.Pin));
         }
