@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define HECA_RDMA_API __attribute__((visibility("default")))
-#define HECA_RDMA_VERSION 1
+#define HECA_RDMA_VERSION 2
 #define HECA_RDMA_PRIVATE_BYTES 224
 
 struct heca_rdma_device {

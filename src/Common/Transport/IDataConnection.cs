@@ -68,7 +68,7 @@ internal unsafe interface IDataConnection : IDisposable
     int Poll(Span<DataCompletion> completions);
 
     /// <summary>
-    /// Where a look for completions is much cheaper than the caller's other work in a round: looks for a microsecond or so, until there
+    /// Where a look for completions is much cheaper than the caller's other work in a round: looks a few times, until there
     /// is one to <see cref="Poll"/>. Elsewhere nothing.
     /// </summary>
     void Spin()

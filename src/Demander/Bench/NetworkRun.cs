@@ -197,7 +197,15 @@ internal sealed unsafe class NetworkRun : IDisposable
             int count = _connection.Poll(_completions);
             if (count > 0)
             {
-                return Array.TrueForAll(_completions[..count], completion => completion.Status == DataStatus.Done) ? count : throw Ended();
+                foreach (ref readonly DataCompletion completion in _completions.AsSpan(0, count))
+                {
+                    if (completion.Status != DataStatus.Done)
+                    {
+                        throw Ended();
+                    }
+                }
+
+                return count;
             }
 
             _cancellation.ThrowIfCancellationRequested();

@@ -135,7 +135,7 @@ internal static unsafe partial class RdmaLibrary
     private const string Library = "libheca_rdma.so";
 
     /// <summary>What this build was written against.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     [LibraryImport(Library, EntryPoint = "heca_rdma_version")]
     public static partial int LibraryVersion();

@@ -24,7 +24,7 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
 
     private const int CompletionsMax = 64;
 
-    /// <summary>About 50 ns each, on a device that is driven from user space.</summary>
+    /// <summary>Faults of other threads wait for as many; each is a read of memory on a device that is driven from user space.</summary>
     private const int LooksPerSpin = 16;
 
     // Free-running counters: completed <= ended <= submitted <= posted <= completed + RequestsInFlightMax.

@@ -16,7 +16,7 @@ internal static class NetworkCommand
         + "borrows 64 MiB for the time. Each of its three measurements takes --seconds: writes and reads of 64 pages, 16 in flight; reads of one\n"
         + "page, one at a time.\n\n"
         + "Examples:\n"
-        + "  heca bench network --sponsor host:7401\n"
+        + "  heca bench network --sponsor host:7400\n"
         + "  heca bench network --embedded --transport rdma --json\n";
 
     private const int SecondsMax = 3600;
