@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define HECA_RDMA_API __attribute__((visibility("default")))
-#define HECA_RDMA_VERSION 2
+#define HECA_RDMA_VERSION 3
 #define HECA_RDMA_PRIVATE_BYTES 224
 
 struct heca_rdma_device {
@@ -128,6 +128,9 @@ HECA_RDMA_API int32_t heca_rdma_domain_close(void *domain);
 HECA_RDMA_API int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queue_options *options,
                                            struct heca_rdma_queue *queue);
 HECA_RDMA_API void heca_rdma_queue_close(void *id, struct heca_rdma_queue *queue);
+
+/* Puts the queue into error, which gives back what is in flight. The peer is not told, as heca_rdma_disconnect does. */
+HECA_RDMA_API int32_t heca_rdma_queue_fail(const struct heca_rdma_queue *queue);
 
 /* `remote`: 0 for buffers of one's own, 1 for memory that the peer reads and writes. */
 HECA_RDMA_API int32_t heca_rdma_register(void *domain, void *memory, uint64_t bytes, int32_t remote, void **region,

@@ -82,6 +82,11 @@ int32_t heca_rdma_queue_open(void *id, void *domain, const struct heca_rdma_queu
     return 0;
 }
 
+int32_t heca_rdma_queue_fail(const struct heca_rdma_queue *queue) {
+    struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+    return -ibv_modify_qp(queue->pair, &attributes, IBV_QP_STATE);
+}
+
 void heca_rdma_queue_close(void *id, struct heca_rdma_queue *queue) {
     rdma_destroy_qp(id);
     ibv_destroy_cq(queue->completions);

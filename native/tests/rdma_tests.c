@@ -234,6 +234,7 @@ int main(int argc, char **argv) {
     struct key key = join(&listener, &server, &client, &address);
     pages_go_there_and_back(&server, &client, key);
     a_wrong_place_ends_the_queue(&client, key);
+    CHECK(heca_rdma_queue_fail(&client.queue) == 0);
     CHECK(heca_rdma_disconnect(server.id) == 0);
     next_event(&client, HECA_RDMA_DISCONNECTED);
     leave(&client);

@@ -135,7 +135,7 @@ internal static unsafe partial class RdmaLibrary
     private const string Library = "libheca_rdma.so";
 
     /// <summary>What this build was written against.</summary>
-    public const int Version = 2;
+    public const int Version = 3;
 
     [LibraryImport(Library, EntryPoint = "heca_rdma_version")]
     public static partial int LibraryVersion();
@@ -205,6 +205,9 @@ internal static unsafe partial class RdmaLibrary
 
     [LibraryImport(Library, EntryPoint = "heca_rdma_queue_close")]
     public static partial void CloseQueue(nint id, RdmaQueue* queue);
+
+    [LibraryImport(Library, EntryPoint = "heca_rdma_queue_fail")]
+    public static partial int FailQueue(RdmaQueue* queue);
 
     [LibraryImport(Library, EntryPoint = "heca_rdma_register")]
     public static partial int Register(

@@ -113,6 +113,7 @@ internal sealed unsafe partial class RdmaDataConnection
 
     /// <summary>
     /// Ends the connection and waits until the device has given every request back: only then are their buffers the caller's again.
+    /// The sponsor is told at the disposal, when the network is there again (see <see cref="Reconnecting.DataLink"/>).
     /// </summary>
     private void Break(string reason)
     {
@@ -123,7 +124,7 @@ internal sealed unsafe partial class RdmaDataConnection
 
         IsBroken = true;
         BreakReason = reason;
-        _ = RdmaLibrary.Disconnect(_opened.Id);
+        _ = RdmaLibrary.FailQueue(_queue);
         long started = Stopwatch.GetTimestamp();
         while (_ended != _submitted && Stopwatch.GetElapsedTime(started).TotalMilliseconds < DrainMsMax)
         {

@@ -146,7 +146,6 @@ internal sealed unsafe class DataLink : IDisposable
             return LinkStep.Recalling;
         }
 
-        DisposeRetired();
         if (!_isRebuilding)
         {
             Begin();
@@ -185,6 +184,10 @@ internal sealed unsafe class DataLink : IDisposable
         try
         {
             _factory.Fence(left, _stop.Token);
+
+            // Not before the sponsor has answered: ending a connection over RDMA sends a farewell, and one that meets a card that is down leaves
+            // soft RoCE's queue for such messages in error for good, and this host without another connection.
+            DisposeRetired();
             OpenAll(opened);
             for (int i = 0; i < opened.Length; i++)
             {
@@ -221,6 +224,8 @@ internal sealed unsafe class DataLink : IDisposable
 
     private LinkStep GiveUp(string why)
     {
+        // Before their users are told, who then use the buffers for something else.
+        DisposeRetired();
         foreach (ReconnectingDataConnection connection in _connections)
         {
             connection.GiveUp(why);

@@ -1,15 +1,15 @@
-using Hecatonchire.Transport.Tcp;
-
 namespace Hecatonchire.Transport.Reconnecting;
 
 /// <summary>The times of a <see cref="DataLink"/>.</summary>
 internal sealed record DataLinkOptions
 {
     /// <summary>
-    /// How long a broken link is tried to be rebuilt before the sponsor is given up: what TCP gives a sponsor that does not answer. Also how long
-    /// connections may break again and again without a single request completing in between.
+    /// How long a broken link is tried to be rebuilt before the sponsor is given up; also how long connections may break again and again without
+    /// a single request completing in between. After an outage of some seconds the control channel repeats itself late (its pauses have
+    /// doubled up to 6 s), and an attempt over RDMA that fails takes 5 s before TCP's turn. Shorter than the 30 s after which a sponsor
+    /// frees the slabs of who is gone.
     /// </summary>
-    public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromMilliseconds(TcpSockets.DemanderTimeoutMs);
+    public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>Between two attempts: long enough not to burden a sponsor that comes to itself, short for a program that stands still.</summary>
     public TimeSpan RetryPause { get; init; } = TimeSpan.FromMilliseconds(100);

@@ -135,7 +135,7 @@ internal sealed unsafe partial class ReconnectingDataConnection
         // One that was not taken over yet never will be.
         if (TryStep(Phase.Offered, Phase.Detached))
         {
-            Interlocked.Exchange(ref _offered, null)!.Dispose();
+            Volatile.Write(ref _retired, Interlocked.Exchange(ref _offered, null));
         }
 
         return _phase is Phase.Detached or Phase.Lost;

@@ -5,7 +5,7 @@ using Hecatonchire.Units;
 namespace Hecatonchire.Tests.Transport.Reconnecting;
 
 /// <summary>What one simulation does; all of it from the seed.</summary>
-internal sealed record LinkSettings(int Seed, int BreakPerThousand, int FailPerThousand, int RefusePerMillion, int LostAt, bool IsTold)
+internal sealed record LinkSettings(int Seed, int BreakPerThousand, int FailPerThousand, int RefusePerMillion, int LostAt, bool IsTold, bool IsOneSided)
 {
     public bool HasFence { get; init; } = true;
 
@@ -18,6 +18,7 @@ internal sealed record LinkSettings(int Seed, int BreakPerThousand, int FailPerT
             random.Next(3) == 0 ? 0 : random.Next(300),
             random.Next(6) == 0 ? 200 : 0,
             random.Next(3) == 0 ? random.Next(LinkSimulation.Steps) : -1,
+            random.Next(2) == 0,
             random.Next(2) == 0);
     }
 }
@@ -46,13 +47,16 @@ internal sealed unsafe class LinkSimulation : IDisposable
     private ulong _lastVersion;
     private bool _isRefused;
 
+    /// <summary>After the last there is nothing that would wake the link's thread.</summary>
+    private LinkStep _lastStep;
+
     private sealed record Request(int Connection, uint Slot, int Pages, bool IsWrite, ulong Version, PageBuffer Buffer);
 
     public LinkSimulation(LinkSettings settings)
     {
         _settings = settings;
         _random = new Random(settings.Seed ^ 0x5EED);
-        _sponsor = new StragglingSponsor(_random, SlotCount) { HasFence = settings.HasFence };
+        _sponsor = new StragglingSponsor(_random, SlotCount) { HasFence = settings.HasFence, IsOneSided = settings.IsOneSided };
         _link = new DataLink(_sponsor, connections: 2, new DataLinkOptions(), _time);
         _sponsor.FailPerThousand = settings.FailPerThousand;
         _sponsor.RefusePerMillion = settings.RefusePerMillion;
@@ -102,8 +106,9 @@ internal sealed unsafe class LinkSimulation : IDisposable
             case 2:
                 Take(_random.Next(2));
                 break;
-            case 3:
-                _time.Advance(_link.Step() == LinkStep.Failed ? TimeSpan.FromMilliseconds(100) : TimeSpan.Zero);
+            case 3 when _lastStep != LinkStep.GivenUp:
+                _lastStep = _link.Step();
+                _time.Advance(_lastStep == LinkStep.Failed ? TimeSpan.FromMilliseconds(100) : TimeSpan.Zero);
                 break;
             default:
                 _sponsor.Serve();
@@ -194,7 +199,6 @@ internal sealed unsafe class LinkSimulation : IDisposable
             Step(mayPost: false);
             if (_inFlight.Count == 0 && (_settings.LostAt < 0 || IsLost))
             {
-                _idle.ForEach(CheckUntouched);
                 return;
             }
         }
@@ -205,11 +209,12 @@ internal sealed unsafe class LinkSimulation : IDisposable
     private void ReadAllBack()
     {
         // The sponsor's stragglers first: whatever still lies in an old socket.
-        for (int i = 0; i < 1000; i++)
+        for (int i = 0; i < 5000; i++)
         {
             _sponsor.Serve();
         }
 
+        _idle.ForEach(CheckUntouched);
         for (uint slot = 0; slot < SlotCount; slot++)
         {
             Check(_busy[slot] || _sponsor.Slots[slot] == _model[slot], $"slot {slot} ends as {_sponsor.Slots[slot]}, not {_model[slot]}");

@@ -1,4 +1,6 @@
 using System.Globalization;
+using Hecatonchire.Transport;
+using Hecatonchire.Transport.Reconnecting;
 using Xunit;
 
 namespace Hecatonchire.Tests.Transport.Reconnecting;
@@ -42,11 +44,35 @@ public sealed class LinkSimulationTests
         int found = 0;
         for (int seed = 1; seed <= 100; seed++)
         {
-            using LinkSimulation simulation = new(LinkSettings.FromSeed(seed) with { HasFence = false });
+            using LinkSimulation simulation = new(LinkSettings.FromSeed(seed) with { HasFence = false, IsOneSided = false });
             found += Run(simulation) is null ? 0 : 1;
         }
 
         Assert.True(found > 10, $"{found} of 100 seeds notice");
+    }
+
+    /// <summary>An RDMA farewell that meets a card that is down can cost the host its device (soft RoCE): none is sent into an outage.</summary>
+    [Fact]
+    public void What_has_broken_is_ended_once_the_sponsor_answers_again()
+    {
+        StragglingSponsor sponsor = new(new Random(1), slots: 1);
+        using DataLink link = new(sponsor, connections: 2, new DataLinkOptions(), TimeProvider.System);
+        Span<DataCompletion> completions = stackalloc DataCompletion[4];
+        sponsor.Opened.ForEach(connection => connection.Break());
+        sponsor.IsAway = true;
+        for (int i = 0; i < 3; i++)
+        {
+            _ = link[0].Poll(completions);
+            _ = link[1].Poll(completions);
+            Assert.NotEqual(LinkStep.Rebuilt, link.Step());
+        }
+
+        Assert.Equal(LinkStep.Failed, link.Step());
+        Assert.DoesNotContain(sponsor.Opened, connection => connection.IsDisposed);
+
+        sponsor.IsAway = false;
+        Assert.Equal(LinkStep.Rebuilt, link.Step());
+        Assert.Equal([true, true, false, false], sponsor.Opened.Select(connection => connection.IsDisposed));
     }
 
     private static string? Run(LinkSimulation simulation)

@@ -13,11 +13,28 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
     private readonly List<Request> _answered = [];
     private readonly List<Request> _inFlight = [];
     private bool _isEnded;
+    private bool _hasRefused;
     private bool _isDisposed;
 
     private sealed record Request(ulong Cookie, uint Slot, nint Buffer, bool IsWrite, ulong[] Pages)
     {
         public DataStatus Status { get; set; } = DataStatus.Done;
+
+        public void TakeFromBuffer()
+        {
+            for (int i = 0; i < Pages.Length; i++)
+            {
+                Pages[i] = *(ulong*)(Buffer + (i << PageSize.Shift));
+            }
+        }
+
+        public void PutIntoBuffer()
+        {
+            for (int i = 0; i < Pages.Length; i++)
+            {
+                *(ulong*)(Buffer + (i << PageSize.Shift)) = Pages[i];
+            }
+        }
     }
 
     public string Transport => "straggling";
@@ -57,9 +74,9 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
         int sent = _isEnded ? 0 : random.Next(_unsent.Count + 1);
         foreach (Request request in _unsent.Take(sent))
         {
-            for (int i = 0; request.IsWrite && i < request.Pages.Length; i++)
+            if (request.IsWrite && !sponsor.IsOneSided)
             {
-                request.Pages[i] = *(ulong*)(request.Buffer + (i << PageSize.Shift));
+                request.TakeFromBuffer();
             }
 
             _atSponsor.Enqueue(request);
@@ -68,16 +85,25 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
         _unsent.RemoveRange(0, sent);
     }
 
-    /// <summary>The sponsor reads the next request. It knows nothing of the demander's end.</summary>
+    /// <summary>
+    /// The sponsor reads the next request. It knows nothing of the demander's end. One-sided, it is the demander's device that touches the
+    /// buffer, now, until its end.
+    /// </summary>
     public void Serve(bool refuses)
     {
-        if (!_atSponsor.TryDequeue(out Request? request))
+        if ((sponsor.IsOneSided && (_isEnded || _isDisposed || _hasRefused)) || !_atSponsor.TryDequeue(out Request? request))
         {
             return;
         }
 
+        if (sponsor.IsOneSided && request.IsWrite)
+        {
+            request.TakeFromBuffer();
+        }
+
         if (refuses)
         {
+            _hasRefused = true;
             request.Status = DataStatus.Refused;
             _atSponsor.Clear();
         }
@@ -86,6 +112,11 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
             Span<ulong> stored = sponsor.Slots.AsSpan((int)request.Slot, request.Pages.Length);
             Span<ulong> carried = request.Pages;
             (request.IsWrite ? carried : stored).CopyTo(request.IsWrite ? stored : carried);
+        }
+
+        if (sponsor.IsOneSided && !request.IsWrite && !refuses)
+        {
+            request.PutIntoBuffer();
         }
 
         _answered.Add(request);
@@ -102,9 +133,9 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
             Request request = _answered[random.Next(_answered.Count)];
             _ = _answered.Remove(request);
             _ = _inFlight.Remove(request);
-            for (int i = 0; !request.IsWrite && request.Status == DataStatus.Done && i < request.Pages.Length; i++)
+            if (!request.IsWrite && request.Status == DataStatus.Done && !sponsor.IsOneSided)
             {
-                *(ulong*)(request.Buffer + (i << PageSize.Shift)) = request.Pages[i];
+                request.PutIntoBuffer();
             }
 
             completions[done++] = new DataCompletion(request.Cookie, request.Status);
@@ -131,6 +162,8 @@ internal sealed unsafe class StragglingConnection(StragglingSponsor sponsor, Ran
         _isEnded = true;
         _atSponsor.Clear();
     }
+
+    public bool IsDisposed => _isDisposed;
 
     public void Dispose() => _isDisposed = true;
 }

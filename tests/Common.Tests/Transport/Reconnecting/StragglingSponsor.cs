@@ -12,10 +12,16 @@ internal sealed class StragglingSponsor(Random random, uint slots) : IDataConnec
 {
     private readonly List<StragglingConnection> _connections = [];
 
+    /// <summary>So often it serves nothing: what is in its sockets may be applied long after the demander gave it up.</summary>
+    private int _pause;
+
     public ulong[] Slots { get; } = new ulong[slots];
 
     /// <summary>False: the bug that the simulation must find.</summary>
     public bool HasFence { get; set; } = true;
+
+    /// <summary>As over RDMA: pages leave and reach the demander's buffers when the sponsor serves, whether anybody polls or not.</summary>
+    public bool IsOneSided { get; init; }
 
     /// <summary>How often opening or fencing fails, and a new connection ends at once.</summary>
     public int FailPerThousand { get; set; }
@@ -26,13 +32,17 @@ internal sealed class StragglingSponsor(Random random, uint slots) : IDataConnec
     public bool IsDead { get; private set; }
 
     /// <summary>Nobody can reach it; it may be back.</summary>
-    public bool IsAway { get; private set; }
+    public bool IsAway { get; set; }
+
+    /// <summary>All that were ever opened.</summary>
+    public List<StragglingConnection> Opened { get; } = [];
 
     public IDataConnection Open()
     {
         FailByChance();
         StragglingConnection connection = new(this, random);
         _connections.Add(connection);
+        Opened.Add(connection);
         if (random.Next(1000) < FailPerThousand)
         {
             connection.Break();
@@ -60,7 +70,7 @@ internal sealed class StragglingSponsor(Random random, uint slots) : IDataConnec
     /// <summary>Reads one request from one of the sockets.</summary>
     public void Serve()
     {
-        if (!IsDead && _connections.Count > 0)
+        if (!IsDead && _connections.Count > 0 && _pause-- <= 0)
         {
             _connections[random.Next(_connections.Count)].Serve(random.Next(1_000_000) < RefusePerMillion);
         }
@@ -74,11 +84,19 @@ internal sealed class StragglingSponsor(Random random, uint slots) : IDataConnec
         }
     }
 
-    /// <summary>Ends for good, with an answer to who asks, or without one.</summary>
+    /// <summary>Ends for good, with an answer to who asks; or cannot be asked any more, while one of the connections goes on.</summary>
     public void Lose(bool isTold)
     {
         (IsDead, IsAway) = (isTold, !isTold);
-        _connections.ForEach(connection => connection.Break());
+        _pause = isTold ? 0 : random.Next(4000);
+        int whole = isTold || _connections.Count == 0 ? -1 : random.Next(_connections.Count);
+        for (int i = 0; i < _connections.Count; i++)
+        {
+            if (i != whole)
+            {
+                _connections[i].Break();
+            }
+        }
     }
 
     private void FailByChance()
