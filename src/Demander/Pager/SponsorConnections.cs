@@ -152,6 +152,11 @@ internal sealed class SponsorConnections(
         finally
         {
             _ = Libc.Unmap(buffers, (nuint)bytes);
+            lock (_gate)
+            {
+                // The sponsor's domain ended with its only connection.
+                _places.Clear();
+            }
         }
     }
 
