@@ -2,16 +2,28 @@ using System.Runtime.InteropServices;
 
 namespace Hecatonchire.Install;
 
-/// <summary>One fault of the program, as userfaultfd tells it.</summary>
-internal readonly struct FaultEvent(ulong address, FaultKind kind, int thread)
+/// <summary>One fault of the program, or a change of its address space, as userfaultfd tells it.</summary>
+internal readonly struct FaultEvent
 {
-    /// <summary>The faulting address, aligned down to its page.</summary>
-    public readonly ulong Address = address;
+    public FaultEvent(ulong address, FaultKind kind, int thread) => (Address, Kind, Thread) = (address, kind, thread);
 
-    public readonly FaultKind Kind = kind;
+    public FaultEvent(FaultKind change, ulong address, ulong end, ulong target) => (Kind, Address, End, Target) = (change, address, end, target);
+
+    /// <summary>The faulting address, aligned down to its page; of a change, where its range starts.</summary>
+    public readonly ulong Address;
+
+    public readonly FaultKind Kind;
 
     /// <summary>The faulting thread's id; 0 when the kernel does not say.</summary>
-    public readonly int Thread = thread;
+    public readonly int Thread;
+
+    /// <summary>Of a change, where its range ends.</summary>
+    public readonly ulong End;
+
+    /// <summary>Of <see cref="FaultKind.Remapped"/>, the new address.</summary>
+    public readonly ulong Target;
+
+    public bool IsChange => Kind >= FaultKind.Removed;
 }
 
 internal enum FaultKind : byte
@@ -21,6 +33,15 @@ internal enum FaultKind : byte
 
     /// <summary>A write to a page that is there but write-protected.</summary>
     WriteProtected,
+
+    /// <summary>madvise(DONTNEED, FREE): the kernel drops the pages now, after this was read. The range stays the pager's.</summary>
+    Removed,
+
+    /// <summary>munmap: the range is gone; another mapping may be there.</summary>
+    Unmapped,
+
+    /// <summary>mremap: the pages, and the faults on them, are at another address. Where the old one is unmapped, that follows.</summary>
+    Remapped,
 }
 
 /// <summary>How <see cref="IProgramMemory.Copy"/> places pages; the values are the kernel's.</summary>
@@ -56,8 +77,17 @@ internal struct EvictorCompletion
 /// </summary>
 internal unsafe interface IProgramMemory
 {
-    /// <summary>Takes waiting faults. Returns how many; -errno when the descriptor is unusable.</summary>
+    /// <summary>
+    /// Takes waiting faults, and changes in the order in which they happened. Returns how many; -errno when the descriptor is unusable. Once a
+    /// change of a place (unmapped, remapped) is taken, the evictor answers every TAKE ordered before with EAGAIN.
+    /// </summary>
     int ReadFaults(Span<FaultEvent> faults);
+
+    /// <summary>
+    /// True when the program's changes of its address space are told. Then Copy, ZeroPage, Poison and TAKE fail with EAGAIN from the moment of a change
+    /// until it is read, and with ENOENT where nothing of the pager's is mapped any more.
+    /// </summary>
+    bool TellsChanges { get; }
 
     /// <summary>
     /// UFFDIO_COPY of <paramref name="pages"/> pages and, unless told not to, a wake. <paramref name="copied"/> pages were
@@ -71,7 +101,7 @@ internal unsafe interface IProgramMemory
     /// <summary>UFFDIO_POISON of one page and a wake: the next touch raises SIGBUS. ENOSYS on kernels before 6.6.</summary>
     int Poison(ulong address);
 
-    int Wake(ulong address, int pages);
+    int Wake(ulong address, long pages);
 
     /// <summary>Lifts a write-protection and wakes.</summary>
     int Unprotect(ulong address, int pages);

@@ -32,6 +32,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
 
     public bool CanProtect { get; }
 
+    public bool TellsChanges { get; }
+
     public bool CanSnapshot => _snapshots is not null;
 
     public byte* SnapshotData => _snapshots!.Data;
@@ -117,7 +119,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         return Retry(UffdAbi.UFFDIO_POISON, &argument);
     }
 
-    public int Wake(ulong address, int pages)
+    public int Wake(ulong address, long pages)
     {
         var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
         return Retry(UffdAbi.UFFDIO_WAKE, &argument);

@@ -42,7 +42,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
     {
-        if (SponsorLost || Room + _departing >= LowWatermark)
+        if (SponsorLost || IsChangePending || Room + _departing >= LowWatermark)
         {
             return false;
         }

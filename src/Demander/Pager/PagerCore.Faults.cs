@@ -18,7 +18,7 @@ internal sealed unsafe partial class PagerCore
     private bool TakeFaults()
     {
         // Every staged page may yet wake a waiter into the parked queue: events beyond that stay with the kernel.
-        if (_parked.Free <= (_staging.Count * StagingBlocks.BlockPages) + FaultBatch)
+        if (_parked.Free <= (_staging.Count * StagingBlocks.BlockPages) + FaultBatch || _changeCount + FaultBatch > ChangesMax)
         {
             return false;
         }
@@ -30,13 +30,27 @@ internal sealed unsafe partial class PagerCore
             return false;
         }
 
+        // First of all: the kernel refuses what a change forbids only until it is read, and with it may have come faults of before and after.
+        for (int i = 0; i < count && _program.TellsChanges; i++)
+        {
+            if (_events[i].IsChange)
+            {
+                NoteChange(in _events[i]);
+            }
+        }
+
         _isQuiet = false;
         long now = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
         {
-            Counters.Faults++;
-            LastFaultThread = _events[i].Thread;
             ref readonly FaultEvent fault = ref _events[i];
+            if (fault.IsChange)
+            {
+                continue;
+            }
+
+            Counters.Faults++;
+            LastFaultThread = fault.Thread;
             Segment? segment = _segments.Find(fault.Address);
             if (segment is null)
             {
@@ -61,6 +75,12 @@ internal sealed unsafe partial class PagerCore
     private void HandleFault(PageId id, FaultKind kind, int thread, long faultedAt)
     {
         ref PageEntry entry = ref Entry(id);
+        if (IsChangePending && IsChanging(AddressOf(id)))
+        {
+            entry.IsWaiting = false;
+            return;
+        }
+
         if (kind == FaultKind.WriteProtected && entry.State is not (PageState.Taking or PageState.Clearing))
         {
             if (entry.State == PageState.Resident && entry.IsProtected)
@@ -226,7 +246,20 @@ internal sealed unsafe partial class PagerCore
 
         CountInstalled(filled);
         _occupied -= reserved - filled;
-        NoteProgramError(errno);
+        NoteUninstalled(first, reserved, errno);
+    }
+
+    /// <summary>An install stopped with <paramref name="errno"/>: who waits for its pages looks again, or the program is gone.</summary>
+    private void NoteUninstalled(PageId first, int pages, int errno)
+    {
+        if (IsRefusal(errno))
+        {
+            _ = _program.Wake(AddressOf(first), pages);
+        }
+        else
+        {
+            NoteProgramError(errno);
+        }
     }
 
     /// <summary>
@@ -235,7 +268,8 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private void AnswerResident(PageId id)
     {
-        if (_program.ZeroPage(AddressOf(id)) == Errno.EEXIST)
+        int errno = _program.ZeroPage(AddressOf(id));
+        if (errno == Errno.EEXIST || IsRefusal(errno))
         {
             _ = _program.Wake(AddressOf(id), 1);
             return;
@@ -269,7 +303,7 @@ internal sealed unsafe partial class PagerCore
         if (copied != 1 && errno != Errno.EEXIST)
         {
             _occupied--;
-            NoteProgramError(errno);
+            NoteUninstalled(id, 1, errno);
             return;
         }
 
@@ -287,7 +321,7 @@ internal sealed unsafe partial class PagerCore
     private void Poison(PageId id)
     {
         int errno = _program.Poison(AddressOf(id));
-        if (errno == Errno.EEXIST)
+        if (errno == Errno.EEXIST || IsRefusal(errno))
         {
             _ = _program.Wake(AddressOf(id), 1);
         }

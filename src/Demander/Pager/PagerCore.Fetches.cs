@@ -100,6 +100,11 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Requests what a window names and is remote, fills what is untouched; stops where the room stops.</summary>
     private void Prefetch(int segmentNumber, PrefetchWindow window)
     {
+        if (IsChangePending)
+        {
+            return;
+        }
+
         Segment segment = _segments[segmentNumber];
         int issued = 0;
         bool markerSet = false;
@@ -243,7 +248,7 @@ internal sealed unsafe partial class PagerCore
         if (copied == 0)
         {
             _occupied--;
-            NoteProgramError(errno);
+            NoteUninstalled(id, 1, errno);
             return;
         }
 
@@ -380,7 +385,12 @@ internal sealed unsafe partial class PagerCore
         var first = new PageId(segment.Number, page);
         CopyMode mode = ModeFor(isWrite, pages);
         bool wakesLater = _wakesTogether && pages == 1 && _wakeCount < _wakes.Length;
-        int errno = CopyRun(first, data, pages, mode | (wakesLater ? CopyMode.LeaveAsleep : CopyMode.None), out int copied);
+        int copied = 0;
+
+        // What is fetched is older than a change that is pending.
+        int errno = IsChangePending && IsChanging(AddressOf(first), pages)
+            ? Errno.EAGAIN
+            : CopyRun(first, data, pages, mode | (wakesLater ? CopyMode.LeaveAsleep : CopyMode.None), out copied);
         if (wakesLater && copied == 1)
         {
             _wakes[_wakeCount++] = AddressOf(first);
@@ -397,7 +407,7 @@ internal sealed unsafe partial class PagerCore
 
         for (int i = copied; i < pages; i++)
         {
-            // Only a program that is gone refuses a page; the entry must still not point at an operation that ends now.
+            // A program that is gone or changing refuses a page; the entry must still not point at an operation that ends now.
             segment.Entries[page + i].Apply(PageEvent.FetchAborted);
             segment.Entries[page + i].IsWaiting = false;
         }
@@ -405,7 +415,7 @@ internal sealed unsafe partial class PagerCore
         Counters.RemotePages -= copied;
         _occupied -= pages - copied;
         CountInstalled(copied);
-        NoteProgramError(errno);
+        NoteUninstalled(first, pages, errno);
     }
 
     /// <summary>

@@ -28,6 +28,11 @@ internal sealed unsafe partial class PagerCore
 
     private bool StepRequest()
     {
+        if (IsChangePending)
+        {
+            return false;
+        }
+
         bool progress = StepWillNeed();
         if (_request is null)
         {

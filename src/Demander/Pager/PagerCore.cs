@@ -21,7 +21,7 @@ namespace Hecatonchire.Pager;
 /// pages, slots and requests, but neither the kernel nor sockets: those are behind <see cref="IProgramMemory"/> and
 /// <see cref="IDataConnection"/>, so that the simulation runs this very code. Nothing it does in RunOnce allocates, blocks,
 /// throws or logs. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
-/// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for).
+/// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for), Changes (what it does by itself).
 /// </summary>
 internal sealed unsafe partial class PagerCore : IDisposable
 {
@@ -132,7 +132,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public bool IsDemandInFlight { get; private set; }
 
     /// <summary>True while anything at all is in flight.</summary>
-    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null || IsCleaning;
+    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null || IsChangePending || IsCleaning;
 
     /// <summary>True while pages are on their way here.</summary>
     public bool IsFetching => _fetches.InFlight > 0;
@@ -141,7 +141,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public bool IsEvicting => _departing > 0;
 
     /// <summary>True when the evictor's next answer is waited for: by a fault, a request, or the last free pages.</summary>
-    public bool IsEvictorAwaited => _evictorAwaited || _parked.Count > 0 || _request is not null || (_departing > 0 && Room < LowWatermark / 2);
+    public bool IsEvictorAwaited => _evictorAwaited || _parked.Count > 0 || _request is not null || IsChangePending || (_departing > 0 && Room < LowWatermark / 2);
 
     public long BudgetPages => _budgetPages;
 
@@ -188,6 +188,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         bool progress = TakeFaults();
         progress |= TakeEvictorCompletions();
         progress |= TakeWritten();
+        progress |= StepChanges();
         progress |= StepRequest();
         progress |= RetryParked();
         progress |= EvictAhead();

@@ -98,6 +98,17 @@ internal struct PageEntry
         _bits = (_bits & ~StateMask) | ((ulong)next << StateShift);
     }
 
+    /// <summary>
+    /// The page has a new address: all that is known of it goes to that one's entry, which must be untouched. What belongs to a place in
+    /// the eviction queues stays with the place; nobody waits here any more.
+    /// </summary>
+    public void MoveTo(ref PageEntry target)
+    {
+        const ulong OfPlace = QueuedBit | GhostBit | MarkedBit;
+        target._bits = (_bits & ~(OfPlace | WaitingBit)) | (target._bits & OfPlace);
+        _bits &= OfPlace;
+    }
+
     private static void PageTableCorrupt(PageState state, PageEvent happened) =>
         Environment.FailFast($"page table corrupt: {happened} in state {state}");
 }

@@ -60,6 +60,9 @@ internal enum PageEvent : byte
     ClearBusy,
     Discard,
     Lose,
+
+    /// <summary>The program has the kernel drop the page: munmap, madvise.</summary>
+    Vanish,
 }
 
 /// <summary>The page state machine: one transition function, every (state, event) pair decided.</summary>
@@ -69,7 +72,7 @@ internal static class PageTransitions
     public const PageState Impossible = (PageState)0xFF;
 
     public const int States = 10;
-    public const int Events = 23;
+    public const int Events = 24;
 
     /// <summary>The state after <paramref name="happened"/> in <paramref name="state"/>, or <see cref="Impossible"/>.</summary>
     public static PageState Next(PageState state, PageEvent happened) => (happened, state) switch
@@ -96,6 +99,7 @@ internal static class PageTransitions
         (PageEvent.ClearDone, PageState.Clearing) => PageState.Remote,
         (PageEvent.ClearBusy, PageState.Clearing) => PageState.Resident,
         (PageEvent.Discard, PageState.Untouched or PageState.Remote or PageState.Held or PageState.Leaving) => PageState.Untouched,
+        (PageEvent.Vanish, PageState.Resident or PageState.Lost) => PageState.Untouched,
         (PageEvent.Lose, PageState.Remote or PageState.Untouched or PageState.Leaving) => PageState.Lost,
         _ => Impossible,
     };

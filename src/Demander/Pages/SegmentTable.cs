@@ -81,6 +81,20 @@ internal sealed class SegmentTable : IDisposable
         return null;
     }
 
+    /// <summary>The segment with the lowest address that ends above <paramref name="address"/>; null when none does.</summary>
+    public Segment? FindFrom(ulong address)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_byAddress[i]!.End > address)
+            {
+                return _byAddress[i];
+            }
+        }
+
+        return null;
+    }
+
     public void Dispose()
     {
         for (int i = 0; i < _count; i++)

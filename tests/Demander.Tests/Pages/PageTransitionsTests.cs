@@ -37,6 +37,8 @@ public class PageTransitionsTests
         [(PageState.Resident, PageEvent.ClearStart)] = PageState.Clearing,
         [(PageState.Clearing, PageEvent.ClearDone)] = PageState.Remote,
         [(PageState.Clearing, PageEvent.ClearBusy)] = PageState.Resident,
+        [(PageState.Resident, PageEvent.Vanish)] = PageState.Untouched,
+        [(PageState.Lost, PageEvent.Vanish)] = PageState.Untouched,
     };
 
     [Fact]

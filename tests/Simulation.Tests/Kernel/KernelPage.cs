@@ -16,6 +16,9 @@ internal enum KernelPage : byte
 
     /// <summary>A touch is SIGBUS.</summary>
     Poisoned,
+
+    /// <summary>A page of a mapping that is not the pager's.</summary>
+    Foreign,
 }
 
 /// <summary>How an access of a simulated thread ended.</summary>

@@ -36,6 +36,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
         public int Target;
         public int Pages;
         public ulong Cookie;
+        public uint Generation;
     }
 
     /// <summary>Chance per million that the kernel refuses to move a page (pinned, shared after a fork).</summary>
@@ -143,16 +144,27 @@ internal sealed unsafe partial class SimulatedProgramMemory
             throw new SimulationException("a command was posted to a full ring");
         }
 
-        _commands[_posted++ % Entries] = command;
+        _commands[_posted++ % Entries] = command with { Generation = _generation };
     }
 
     private int Move(in Command command, out int status)
     {
         status = 0;
         int moved = 0;
+        if (IsChanging || command.Generation != _generation)
+        {
+            status = -Errno.EAGAIN;
+            return 0;
+        }
+
         for (; moved < command.Pages; moved++)
         {
             int page = command.Source + moved;
+            if (_pages[page] == KernelPage.Foreign)
+            {
+                throw new SimulationException($"the evictor takes page {page} of a mapping that is not the pager's");
+            }
+
             if (!Exists(_pages[page]))
             {
                 status = _pages[page] == KernelPage.Poisoned ? -Errno.EFAULT : -Errno.ENOENT;

@@ -104,6 +104,10 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         {
             case KernelPage.Unmapped:
                 return Touch.Segv;
+            case KernelPage.Foreign when thread == _threads:
+                return Touch.Done;
+            case KernelPage.Foreign:
+                throw new SimulationException($"thread {thread} touches page {page}, which it has given up");
             case KernelPage.Poisoned:
                 return Touch.Bus;
             case KernelPage.Missing:
@@ -128,6 +132,12 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     public int ReadFaults(Span<FaultEvent> faults)
     {
+        int read = ReadPageFaults(faults);
+        return read + ReadChanges(faults[read..]);
+    }
+
+    private int ReadPageFaults(Span<FaultEvent> faults)
+    {
         int count = Math.Min(faults.Length, _pendingCount == 0 ? 0 : _random.Next(_pendingCount + 1));
         for (int i = 0; i < count; i++)
         {
@@ -143,13 +153,19 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     public int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied)
     {
         int first = PageOf(address);
+        copied = 0;
+        if (IsChanging)
+        {
+            return Errno.EAGAIN;
+        }
+
         int errno = 0;
-        for (copied = 0; copied < pages; copied++)
+        for (; copied < pages; copied++)
         {
             int page = first + copied;
             if (_pages[page] != KernelPage.Missing)
             {
-                errno = _pages[page] == KernelPage.Unmapped ? Errno.ENOENT : Errno.EEXIST;
+                errno = ErrnoOf(page);
                 break;
             }
 
@@ -169,9 +185,9 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     public int ZeroPage(ulong address)
     {
         int page = PageOf(address);
-        if (_pages[page] != KernelPage.Missing)
+        if (IsChanging || _pages[page] != KernelPage.Missing)
         {
-            return _pages[page] == KernelPage.Unmapped ? Errno.ENOENT : Errno.EEXIST;
+            return ErrnoOf(page);
         }
 
         NativeMemory.Clear(Data(page), PageSize.Bytes);
@@ -183,9 +199,9 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     public int Poison(ulong address)
     {
         int page = PageOf(address);
-        if (_pages[page] != KernelPage.Missing)
+        if (IsChanging || _pages[page] != KernelPage.Missing)
         {
-            return _pages[page] == KernelPage.Unmapped ? Errno.ENOENT : Errno.EEXIST;
+            return ErrnoOf(page);
         }
 
         _pages[page] = KernelPage.Poisoned;
@@ -193,9 +209,9 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         return 0;
     }
 
-    public int Wake(ulong address, int pages)
+    public int Wake(ulong address, long pages)
     {
-        WakeRange(PageOf(address), pages, mayBeLost: true);
+        WakeRange(PageOf(address), (int)pages, mayBeLost: true);
         return 0;
     }
 
@@ -216,6 +232,9 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     private static int PageOf(ulong address) => (int)((address - Base) >> PageSize.Shift);
 
+    private int ErrnoOf(int page) => IsChanging ? Errno.EAGAIN
+        : _pages[page] is KernelPage.Unmapped or KernelPage.Foreign ? Errno.ENOENT : Errno.EEXIST;
+
     private static bool Exists(KernelPage page) => page is KernelPage.Zero or KernelPage.Present;
 
     private void Install(int page, KernelPage what)
@@ -224,7 +243,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _protected[page] = false;
         InProgram++;
         long counted = Counted();
-        if (InProgram > counted)
+        if (InProgram - Doomed > counted)
         {
             throw new SimulationException($"page {page} was installed as number {InProgram}, the pager has counted {counted}");
         }

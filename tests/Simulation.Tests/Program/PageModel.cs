@@ -37,6 +37,14 @@ internal sealed unsafe class PageModel(int pages)
         _mayBeLost[page] = false;
     }
 
+    /// <summary>The contents have another address now.</summary>
+    public void Move(int from, int to)
+    {
+        Array.Copy(_expected, from * Words, _expected, to * Words, Words);
+        (_uncertain[to], _mayBeLost[to]) = (_uncertain[from], _mayBeLost[from]);
+        Forget(from);
+    }
+
     public void MakeUncertain(int page) => _uncertain[page] = true;
 
     /// <summary>SIGBUS was seen: from now on the page may only be poisoned, or given up.</summary>

@@ -53,7 +53,8 @@ internal sealed unsafe partial class Simulation
     /// </summary>
     private void CheckRecycle(int staged, int page)
     {
-        if (_memory[page] != KernelPage.Missing || _model.IsUncertain(page) || _model.IsLost(page) || _model.IsZero(page))
+        // During a change the staged copy may be of what was at this address before; whether something is lost, reading it back tells.
+        if (IsChanging || _memory[page] != KernelPage.Missing || _model.IsUncertain(page) || _model.IsLost(page) || _model.IsZero(page))
         {
             return;
         }
@@ -99,6 +100,13 @@ internal sealed unsafe partial class Simulation
                         throw new SimulationException($"page {segment.First + page} is resident and in no eviction queue");
                     }
 
+                    // Once the kernel's pages and the pager's are the same again.
+                    if (!IsChanging && !_core.IsChangePending && known.Entries[page].State is PageState.Untouched or PageState.Remote or PageState.Leaving
+                        && _memory[segment.First + (int)page] is KernelPage.Present or KernelPage.Zero)
+                    {
+                        throw new SimulationException($"page {segment.First + page} is in the program, the pager has it {known.Entries[page].State}");
+                    }
+
                     remote += known.Entries[page].State is PageState.Remote or PageState.Held or PageState.Fetching ? 1 : 0;
                 }
             }
@@ -110,10 +118,13 @@ internal sealed unsafe partial class Simulation
         }
 
         // Between the kernel's doing and the pager's reading of it they may differ; at rest they must not.
-        bool isAtRest = !_memory.EvictorHasWork && !_core.IsBusy && !_settings.DropsByProgram;
-        if (isAtRest && _memory.InProgram != _core.InProgramBytes >> Units.PageSize.Shift)
+        bool isAtRest = !_memory.EvictorHasWork && !_core.IsBusy && !_settings.DropsByProgram && !IsChanging;
+        long counted = _core.InProgramBytes >> Units.PageSize.Shift;
+
+        // What was filled after a removal was told and before it was carried out is found missing when it is taken, or faulted on.
+        if (isAtRest && (_settings.TellsChanges ? _memory.InProgram > counted : _memory.InProgram != counted))
         {
-            throw new SimulationException($"{_memory.InProgram} pages are in the program, the pager counts {_core.InProgramBytes >> 12}");
+            throw new SimulationException($"{_memory.InProgram} pages are in the program, the pager counts {counted}");
         }
     }
 

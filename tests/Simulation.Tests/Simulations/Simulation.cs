@@ -46,7 +46,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         _memory = new SimulatedProgramMemory(settings.ArenaPages, settings.StagingPages, settings.Threads, settings.TakeCopies, settings.Seed + 1)
         {
             BusyPerMillion = settings.BusyPerMillion,
-            CanProtect = settings.Seed % 4 != 3,
+            CanProtect = settings.Seed % 4 != 3 && !settings.TellsChanges,
+            TellsChanges = settings.TellsChanges,
             LostWakesPerMillion = settings.LostWakesPerMillion,
             SnapshotFailuresPerMillion = settings.Seed % 5 == 0 ? 100_000 : 0,
         };
@@ -136,7 +137,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
             _ = _link.Step();
         }
 
-        StepRequests(mayStart);
+        StepChange(mayStart);
+        StepRequests(mayStart && !IsChanging);
         CheckHang();
     }
 
@@ -185,7 +187,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     {
         for (int i = 0; i < HangSteps * 2; i++)
         {
-            if (_threads.All(thread => thread.IsIdle) && !HasRequest && !_memory.EvictorHasWork && (!_core.IsBusy || _core.SponsorLost))
+            if (_threads.All(thread => thread.IsIdle) && !HasRequest && !IsChanging && !_memory.EvictorHasWork && (!_core.IsBusy || _core.SponsorLost))
             {
                 CheckCounters();
                 return;

@@ -27,6 +27,9 @@ internal sealed record SimulationSettings
     public int RequestsInFlight { get; init; } = 64;
     public bool DropsByProgram { get; init; }
 
+    /// <summary>How often the program changes its address space itself (madvise, munmap, mremap), of which the pager is told; 0: it is not.</summary>
+    public int ChangesPerThousand { get; init; }
+
     /// <summary>True: threads also touch what is being given up at the same time.</summary>
     public bool Rude { get; init; }
 
@@ -38,6 +41,8 @@ internal sealed record SimulationSettings
     public int CutsPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }
     public int LostWakesPerMillion { get; init; }
+
+    public bool TellsChanges => ChangesPerThousand > 0;
 
     public bool Disconnects => ReaderEndsAt != 0 || WriterEndsAt != 0;
 
@@ -64,8 +69,9 @@ internal sealed record SimulationSettings
             BusyPerMillion = random.Next(3) == 0 ? 50_000 : 0,
             DelayPerMillion = random.Next(2) == 0 ? 0 : 300_000,
             RequestsInFlight = random.Next(3) == 0 ? 4 : 64,
-            DropsByProgram = !takeCopies && random.Next(4) == 0,
+            DropsByProgram = !takeCopies && random.Next(4) == 0 && (isRude || seed % 2 != 0),
             Rude = isRude,
+            ChangesPerThousand = !takeCopies && !isRude && seed % 2 == 0 ? 5 + (seed % 3 * 20) : 0,
             QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
             CutsPerMillion = !disconnects && seed % 3 == 1 ? 20_000 : 0,
             ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,

@@ -28,7 +28,7 @@ public class SimulationTests
     public void Every_rule_holds_whatever_the_schedule(string eviction)
     {
         Assert.True(EvictionKinds.TryParse(eviction, out EvictionKind kind));
-        long accesses = 0, cleaned = 0, rebuilds = 0;
+        long accesses = 0, cleaned = 0, rebuilds = 0, changes = 0;
         var broken = new List<string>();
         bool isTraced = Environment.GetEnvironmentVariable("HECA_SIMULATION_TRACE") is not null;
         foreach (int seed in ChosenSeeds())
@@ -39,7 +39,7 @@ public class SimulationTests
                 Console.Error.WriteLine($"seed {seed}, {eviction}");
             }
 
-            if (Replay(SimulationSettings.FromSeed(seed) with { Eviction = kind }, ref accesses, ref cleaned, ref rebuilds) is { } problem)
+            if (Replay(SimulationSettings.FromSeed(seed) with { Eviction = kind }, ref accesses, ref cleaned, ref rebuilds, ref changes) is { } problem)
             {
                 broken.Add(problem);
             }
@@ -48,11 +48,12 @@ public class SimulationTests
         Assert.True(broken.Count == 0, $"{broken.Count} seeds\n" + string.Join("\n", broken.Take(10)));
         Assert.True(accesses > 0);
         Assert.True(cleaned > 0 || ChosenSeeds().Count() == 1, "no page was cleaned");
+        Assert.True(changes > 0 || ChosenSeeds().Count() == 1, "no address space was changed");
         Assert.True(rebuilds > 0 || ChosenSeeds().Count() == 1, "no connection was rebuilt");
     }
 
     /// <summary>Runs one simulation; what is wrong and how to see it again, or null.</summary>
-    internal static string? Replay(SimulationSettings settings, ref long accesses, ref long cleaned, ref long rebuilds)
+    internal static string? Replay(SimulationSettings settings, ref long accesses, ref long cleaned, ref long rebuilds, ref long changes)
     {
         using var simulation = new Simulation(settings);
         try
@@ -61,6 +62,7 @@ public class SimulationTests
             accesses += simulation.Accesses;
             cleaned += simulation.Core.Counters.PagesCleaned;
             rebuilds += simulation.Rebuilds;
+            changes += simulation.Changes;
             return null;
         }
         catch (Exception e)

@@ -1,0 +1,200 @@
+using Hecatonchire.Eviction;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// What the program does to its address space itself: munmap, mremap, madvise. Changes are carried out in their order, one at a time, in steps
+/// between faults. Until the last is done nothing is taken out of the program or fetched ahead, and a fault in a range that is
+/// changing is dropped: the end of the change wakes who waits there, to fault again.
+/// </summary>
+internal sealed unsafe partial class PagerCore
+{
+    private const int ChangesMax = 256;
+
+    private readonly AddressChange[] _changes = new AddressChange[ChangesMax];
+    private int _changeHead;
+    private int _changeCount;
+
+    /// <summary>[Start, End) from Cursor on; where the pages have moved, to Target.</summary>
+    private record struct AddressChange(FaultKind Kind, ulong Start, ulong End, ulong Target, ulong Cursor);
+
+    /// <summary>True until all changes that were read are done.</summary>
+    public bool IsChangePending => _changeCount > 0;
+
+    private void NoteChange(in FaultEvent change) => _changes[(_changeHead + _changeCount++) % ChangesMax] =
+        new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+
+    /// <summary>True when a pending change concerns a page of the range, at its old or its new address.</summary>
+    private bool IsChanging(ulong address, int pages = 1)
+    {
+        ulong end = address + ((ulong)pages << PageSize.Shift);
+        for (int i = 0; i < _changeCount; i++)
+        {
+            ref readonly AddressChange change = ref _changes[(_changeHead + i) % ChangesMax];
+            if ((address < change.End && end > change.Start)
+                || (change.Kind == FaultKind.Remapped && address < change.Target + (change.End - change.Start) && end > change.Target))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// The kernel would not touch the page because the address space is changing, or has changed: the change is among the next events. Who
+    /// waits for the page faults again until it has been read.
+    /// </summary>
+    private bool IsRefusal(int errno) => _program.TellsChanges && errno is Errno.EAGAIN or Errno.ENOENT;
+
+    private bool StepChanges()
+    {
+        if (_changeCount == 0)
+        {
+            return false;
+        }
+
+        ref AddressChange change = ref _changes[_changeHead];
+        ulong before = change.Cursor;
+        if (!Advance(ref change))
+        {
+            return change.Cursor != before;
+        }
+
+        AddressChange done = change;
+        _changeHead = (_changeHead + 1) % ChangesMax;
+        _changeCount--;
+
+        // Also where nothing is mapped any more: who waits there is to find that out.
+        long pages = (long)((done.End - done.Start) >> PageSize.Shift);
+        _ = _program.Wake(done.Start, pages);
+        if (done.Kind == FaultKind.Remapped)
+        {
+            _ = _program.Wake(done.Target, pages);
+        }
+
+        return true;
+    }
+
+    /// <summary>Goes on with a change. True when it is done; false when a page of it is in flight, or others want their turn.</summary>
+    private bool Advance(ref AddressChange change)
+    {
+        int looked = 0;
+        while (change.Cursor < change.End)
+        {
+            Segment? segment = _segments.FindFrom(change.Cursor);
+            if (segment is null || segment.Address >= change.End)
+            {
+                return true;
+            }
+
+            change.Cursor = Math.Max(change.Cursor, segment.Address);
+            ulong end = Math.Min(change.End, segment.End);
+            for (; change.Cursor < end; change.Cursor += PageSize.Bytes)
+            {
+                if (looked++ == PagesPerStep)
+                {
+                    return false;
+                }
+
+                var id = new PageId(segment.Number, (long)((change.Cursor - segment.Address) >> PageSize.Shift));
+                bool isDone = change.Kind == FaultKind.Remapped
+                    ? MovePage(id, change.Target + (change.Cursor - change.Start))
+                    : GiveUpPage(id);
+                if (!isDone)
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The program has given the page's contents up. False while it is in flight.</summary>
+    private bool GiveUpPage(PageId id)
+    {
+        ref PageEntry entry = ref Entry(id);
+        switch (entry.State)
+        {
+            case PageState.Untouched:
+                break;
+            case PageState.Remote or PageState.Held:
+                DiscardRemote(ref entry);
+                break;
+            case PageState.Resident:
+                ReleaseSlot(ref entry);
+                entry.IsProtected = false;
+                entry.Apply(PageEvent.Vanish);
+                _occupied--;
+                _inProgram--;
+                break;
+            case PageState.Lost:
+                ReleaseSlot(ref entry);
+                entry.Apply(PageEvent.Vanish);
+                break;
+            case PageState.Leaving:
+                entry.Apply(PageEvent.Discard);
+                ForgetStaged(entry.Index);
+                break;
+            default:
+                return false;
+        }
+
+        entry.IsWaiting = false;
+        return true;
+    }
+
+    /// <summary>The page is at another address now. False while it is in flight.</summary>
+    private bool MovePage(PageId id, ulong address)
+    {
+        ref PageEntry entry = ref Entry(id);
+        if (entry.State is PageState.Taking or PageState.Fetching or PageState.Dropping or PageState.Clearing)
+        {
+            return false;
+        }
+
+        entry.IsWaiting = false;
+        if (entry.State == PageState.Untouched)
+        {
+            return true;
+        }
+
+        if (_segments.Find(address) is not { } segment)
+        {
+            // Nowhere to keep it: better the program ends than that it finds zeros.
+            NoteProgramError(Errno.EFAULT);
+            return true;
+        }
+
+        var moved = new PageId(segment.Number, (long)((address - segment.Address) >> PageSize.Shift));
+        ref PageEntry target = ref Entry(moved);
+        if (!GiveUpPage(moved))
+        {
+            return false;
+        }
+
+        if (entry.State == PageState.Held)
+        {
+            _held.Free(entry.Index);
+            entry.Apply(PageEvent.HeldRelease);
+        }
+
+        segment.Hashes[moved.Page] = _segments[id.Segment].Hashes[id.Page];
+        entry.MoveTo(ref target);
+        if (target.State == PageState.Leaving)
+        {
+            _staging.Page(target.Index).Id = moved;
+        }
+        else if (target.State == PageState.Resident)
+        {
+            Admit(moved, ref target, PageArrival.Demand);
+        }
+
+        return true;
+    }
+}
