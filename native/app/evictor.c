@@ -5,6 +5,8 @@
  * It must run while every other thread of the program is stopped in a fault. Hence: no lock (a stopped thread may hold
  * it), no malloc (the same), no touch of a page that can be missing. The one touch of segment memory is the copy of
  * take_by_copy: those pages are resident by the pager's books and only this thread removes pages.
+ *
+ * With HECA_CAN_CHANGE a DROP is an event that this thread waits for, as any thread of the program would.
  */
 #include "internal.h"
 #include "kernel.h"
@@ -28,6 +30,10 @@
 
 /* As for UFFDIO_MOVE: EAGAIN is over within microseconds. */
 #define PROTECT_RETRIES_MAX 10000
+
+/* A page that is locked is free soon; an event that the pager has not read it reads soon, and the command is then void.
+ */
+#define MOVE_RETRIES_MAX 10000
 
 /* Who reads standard error may be as dead as the pager; the program ends all the same. */
 #define MESSAGE_WAIT_MS 1000
@@ -67,15 +73,78 @@ static int32_t take_by_copy(const struct session *session, const struct heca_com
     return status;
 }
 
+/* Begins a move: from here to end_move the pager reads no events. False when what the command is about may be somewhere
+ * else by now. */
+static bool begin_move(struct heca_ring *ring, const struct heca_command *command) {
+    for (;;) {
+        /* Each side sets its word, then looks at the other's: in one order of all four (hence seq_cst) one of them sees
+         * the other. Here the pager goes first. */
+        __atomic_store_n(&ring->evictor_moving, 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&ring->pager_reading, __ATOMIC_SEQ_CST) == 0) {
+            break;
+        }
+
+        __atomic_store_n(&ring->evictor_moving, 0, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&ring->pager_reading, __ATOMIC_RELAXED) != 0) {
+            sched_yield();
+        }
+    }
+
+    return __atomic_load_n(&ring->generation, __ATOMIC_RELAXED) == command->generation;
+}
+
+static void end_move(struct heca_ring *ring) {
+    __atomic_store_n(&ring->evictor_moving, 0, __ATOMIC_RELEASE);
+}
+
+/* UFFDIO_MOVE where the program may unmap and map at any moment, and a page of something else may be at the source. The
+ * kernel refuses a move through a descriptor that has events to tell, but only that one: so the pages pass a gate that
+ * is registered with it. Returns bytes moved. */
+static uint64_t take_through_gate(const struct session *session, const struct heca_command *command, int32_t *status) {
+    const struct staging *staging = &session->staging;
+    uint64_t bytes = command->pages * HECA_PAGE_BYTES, taken = 0;
+    *status = 0;
+    for (int retries = 0; taken < bytes && *status == 0;) {
+        uint64_t part =
+            bytes - taken < HECA_GATE_PAGES * HECA_PAGE_BYTES ? bytes - taken : HECA_GATE_PAGES * HECA_PAGE_BYTES;
+        uint64_t moved = 0;
+        *status = -EAGAIN;
+        bool is_current = begin_move(session->ring, command);
+        if (is_current) {
+            moved = heca_userfault_try_move(session->userfault.descriptor, staging->gate,
+                                            (const void *)(uintptr_t)(command->source + taken), part, status);
+        }
+
+        end_move(session->ring);
+        for (uint64_t on = 0; on < moved;) {
+            /* The only copy: there is no way but on. */
+            int32_t ignored;
+            on += heca_userfault_move(staging->userfault.descriptor, (void *)(uintptr_t)(command->target + taken + on),
+                                      staging->gate + on, moved - on, &ignored);
+        }
+
+        taken += moved;
+        retries = moved > 0 ? 0 : retries + 1;
+        if (*status == -EAGAIN && is_current && retries < MOVE_RETRIES_MAX) {
+            *status = 0;
+            sched_yield();
+        }
+    }
+
+    return taken;
+}
+
 static void take(const struct session *session, const struct heca_command *command, struct heca_completion *out) {
     uint64_t bytes = command->pages * HECA_PAGE_BYTES;
-    if (!heca_segments_contain(command->source, bytes) ||
-        !heca_staging_contains(&session->staging, command->target, bytes)) {
+    bool is_known = (session->can & HECA_CAN_CHANGE) != 0 || heca_segments_contain(command->source, bytes);
+    if (!is_known || !heca_staging_contains(&session->staging, command->target, bytes)) {
         out->status = -EINVAL;
         return;
     }
 
-    if ((session->can & HECA_CAN_MOVE) != 0) {
+    if ((session->can & HECA_CAN_CHANGE) != 0) {
+        out->pages = (uint32_t)(take_through_gate(session, command, &out->status) / HECA_PAGE_BYTES);
+    } else if ((session->can & HECA_CAN_MOVE) != 0) {
         uint64_t moved = heca_userfault_move(session->staging.userfault.descriptor, (void *)(uintptr_t)command->target,
                                              (const void *)(uintptr_t)command->source, bytes, &out->status);
         out->pages = (uint32_t)(moved / HECA_PAGE_BYTES);

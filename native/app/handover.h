@@ -41,7 +41,7 @@
 #include <stdint.h>
 
 #define HECA_HANDOVER_MAGIC 0x41434548u /* "HECA" in memory */
-#define HECA_HANDOVER_VERSION 1
+#define HECA_HANDOVER_VERSION 2
 #define HECA_RING_ENTRIES 512
 #define HECA_STAGING_PAGES 4096 /* 16 MiB: bounds the write-backs in flight */
 
@@ -58,6 +58,7 @@ enum heca_message_kind {
 #define HECA_CAN_MOVE 1u   /* UFFDIO_MOVE works (tried, not just announced) */
 #define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
 #define HECA_CAN_WP 4u     /* segments are registered for write-protection too */
+#define HECA_CAN_CHANGE 8u /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
 
 struct heca_message {
     uint32_t magic;
@@ -91,6 +92,8 @@ struct heca_command {
     uint64_t source;
     uint64_t target;
     uint64_t cookie;
+    uint32_t generation; /* of the ring when the command was posted */
+    uint32_t reserved;
 };
 
 struct heca_completion {
@@ -110,6 +113,13 @@ struct heca_ring {
     _Alignas(64) uint32_t completions_head; /* written by the evictor */
     _Alignas(64) uint32_t completions_tail; /* written by the pager */
     _Alignas(64) uint32_t pager_sleeping;
+    /* Only with HECA_CAN_CHANGE. What was munmapped or mremapped may have something else in its place once the pager
+     * has read of it. So the pager reads events only while no page is being moved, adds 1 to `generation` where one of
+     * them concerns a place, and a TAKE of an earlier generation is answered with EAGAIN. Until the pager has read of a
+     * change, it is the kernel that refuses the move. */
+    _Alignas(64) uint32_t pager_reading; /* written by the pager */
+    uint32_t generation;
+    _Alignas(64) uint32_t evictor_moving; /* written by the evictor */
     _Alignas(64) struct heca_command commands[HECA_RING_ENTRIES];
     struct heca_completion completions[HECA_RING_ENTRIES];
     uint64_t hash_key[HECA_HASH_KEY_WORDS];
@@ -121,14 +131,17 @@ _Static_assert(sizeof(struct heca_statistics) == 128, "mirrored in Statistics.cs
 _Static_assert(sizeof(struct heca_message) == 192, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_message, address) == 16, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_message, payload) == 64, "mirrored in HandoverAbi.cs");
-_Static_assert(sizeof(struct heca_command) == 32, "mirrored in HandoverAbi.cs");
+_Static_assert(sizeof(struct heca_command) == 40, "mirrored in HandoverAbi.cs");
 _Static_assert(sizeof(struct heca_completion) == 16, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, evictor_sleeping) == 128, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, pager_sleeping) == 320, "mirrored in HandoverAbi.cs");
-_Static_assert(offsetof(struct heca_ring, commands) == 384, "mirrored in HandoverAbi.cs");
-_Static_assert(offsetof(struct heca_ring, completions) == 384 + 32 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
-_Static_assert(offsetof(struct heca_ring, hash_key) == 384 + 48 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
-_Static_assert(offsetof(struct heca_ring, staged_hashes) == 384 + 48 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS,
+_Static_assert(offsetof(struct heca_ring, pager_reading) == 384, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, generation) == 388, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, evictor_moving) == 448, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, commands) == 512, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, completions) == 512 + 40 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, hash_key) == 512 + 56 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, staged_hashes) == 512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS,
                "mirrored in HandoverAbi.cs");
 
 #endif

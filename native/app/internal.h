@@ -29,8 +29,12 @@ struct userfault {
     uint64_t ioctls;
 };
 
+/* Pages that are moved while the pager may not read: some microseconds. */
+#define HECA_GATE_PAGES 16
+
 struct staging {
-    char *base;                 /* HECA_STAGING_PAGES pages */
+    char *base; /* HECA_STAGING_PAGES pages */
+    char *gate; /* HECA_GATE_PAGES pages that segments' pages pass on their way; NULL without HECA_CAN_CHANGE */
     struct userfault userfault; /* of its own, as the destination of UFFDIO_MOVE; -1 where pages are copied */
 };
 
@@ -71,9 +75,13 @@ int32_t heca_userfault_register(int descriptor, const void *address, uint64_t by
 void heca_userfault_unregister(int descriptor, const void *address, uint64_t bytes);
 /* UFFDIO_MOVE; returns bytes moved, fewer than asked with the reason in *status. */
 uint64_t heca_userfault_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status);
+/* The same, once: -EAGAIN is the caller's to deal with. */
+uint64_t heca_userfault_try_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status);
 
 /* Makes the staging area and finds out whether pages can be moved into it (HECA_CAN_MOVE). */
 int32_t heca_staging_open(struct staging *staging, bool *can_move);
+/* Makes the gate, registered with `descriptor`, which is the segments'. */
+int32_t heca_staging_open_gate(struct staging *staging, int descriptor);
 void heca_staging_close(struct staging *staging);
 bool heca_staging_contains(const struct staging *staging, uint64_t address, uint64_t bytes);
 

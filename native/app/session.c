@@ -61,6 +61,7 @@ static void after_fork_in_child(void) {
 
     session->ring = NULL; /* neither is mapped here (MADV_DONTFORK) */
     session->staging.base = NULL;
+    session->staging.gate = NULL;
     close_all(session);
     heca_segments_occupy_in_child();
 }
@@ -110,15 +111,31 @@ static int32_t open_memory(struct session *session) {
         return status;
     }
 
-    /* No event features: an address-space event makes every call on the descriptor fail until the pager has read it. */
+    /* Event features only where they are asked for: an address-space event makes every call on the descriptor fail
+     * until the pager has read it. And only with UFFDIO_MOVE: MADV_DONTNEED by the evictor would be such an event. */
+    const char *changes = getenv("HECA_CHANGES");
+    bool can_change = can_move && changes != NULL && strcmp(changes, "told") == 0;
+    uint64_t events = UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
     status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
-                                     UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+                                     (can_change ? events : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
                                  &session->userfault);
     if (status != 0) {
         return status;
     }
 
     session->can = can_move ? HECA_CAN_MOVE : 0;
+    if (can_change) {
+        if ((session->userfault.features & events) != events) {
+            return -EPERM;
+        }
+
+        session->can |= HECA_CAN_CHANGE;
+        status = heca_staging_open_gate(&session->staging, session->userfault.descriptor);
+        if (status != 0) {
+            return status;
+        }
+    }
+
     if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
         session->can |= HECA_CAN_WP;
     } else if (!can_move) {

@@ -41,17 +41,27 @@ static bool try_move(const struct staging *staging) {
     return moved;
 }
 
+/* Private memory that is never shared with a child, locked, or made of huge pages. */
+static char *map_private(uint64_t bytes) {
+    char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+        return NULL;
+    }
+
+    munlock(base, bytes); /* of a program under mlockall(MCL_FUTURE) */
+    madvise(base, bytes, MADV_NOHUGEPAGE);
+    madvise(base, bytes, MADV_DONTFORK);
+    madvise(base, bytes, MADV_DONTNEED);
+    return base;
+}
+
 int32_t heca_staging_open(struct staging *staging, bool *can_move) {
     *can_move = false;
-    char *base = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) {
+    char *base = map_private(STAGING_BYTES);
+    if (base == NULL) {
         return -ENOMEM;
     }
 
-    munlock(base, STAGING_BYTES); /* of a program under mlockall(MCL_FUTURE) */
-    madvise(base, STAGING_BYTES, MADV_NOHUGEPAGE);
-    madvise(base, STAGING_BYTES, MADV_DONTFORK);
-    madvise(base, STAGING_BYTES, MADV_DONTNEED);
     staging->base = base;
 
     const char *choice = getenv("HECA_TAKE");
@@ -78,8 +88,20 @@ int32_t heca_staging_open(struct staging *staging, bool *can_move) {
     return 0;
 }
 
+int32_t heca_staging_open_gate(struct staging *staging, int descriptor) {
+    staging->gate = map_private(HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    return staging->gate == NULL ? -ENOMEM
+                                 : heca_userfault_register(descriptor, staging->gate, HECA_GATE_PAGES * HECA_PAGE_BYTES,
+                                                           UFFDIO_REGISTER_MODE_MISSING);
+}
+
 void heca_staging_close(struct staging *staging) {
     heca_close(&staging->userfault.descriptor);
+    if (staging->gate != NULL) {
+        munmap(staging->gate, HECA_GATE_PAGES * HECA_PAGE_BYTES);
+        staging->gate = NULL;
+    }
+
     if (staging->base != NULL) {
         munmap(staging->base, STAGING_BYTES);
         staging->base = NULL;

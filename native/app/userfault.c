@@ -79,31 +79,31 @@ void heca_userfault_unregister(int descriptor, const void *address, uint64_t byt
     (void)ioctl(descriptor, UFFDIO_UNREGISTER, &range);
 }
 
+uint64_t heca_userfault_try_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status) {
+    struct heca_uffdio_move move = {.dst = (uintptr_t)target, .src = (uintptr_t)source, .len = bytes};
+    *status = ioctl(descriptor, HECA_UFFDIO_MOVE, &move) == 0 ? 0 : -errno;
+    return *status == 0 ? bytes : move.move > 0 ? (uint64_t)move.move : 0;
+}
+
 uint64_t heca_userfault_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status) {
     uint64_t moved = 0;
     *status = 0;
     for (int retries = 0; moved < bytes;) {
-        struct heca_uffdio_move move = {
-            .dst = (uintptr_t)target + moved,
-            .src = (uintptr_t)source + moved,
-            .len = bytes - moved,
-        };
-        if (ioctl(descriptor, HECA_UFFDIO_MOVE, &move) == 0) {
-            return bytes;
-        }
+        uint64_t more = heca_userfault_try_move(descriptor, (char *)target + moved, (const char *)source + moved,
+                                                bytes - moved, status);
+        moved += more;
+        if (*status != 0 && more == 0) {
+            if (*status != -EAGAIN || ++retries == MOVE_RETRIES_MAX) {
+                return moved;
+            }
 
-        int reason = errno;
-        if (move.move > 0) {
-            /* Stopped half-way (reported as EAGAIN); the reason comes with the next try. */
-            moved += (uint64_t)move.move;
-            retries = 0;
-        } else if (reason != EAGAIN || ++retries == MOVE_RETRIES_MAX) {
-            *status = -reason;
-            break;
-        } else {
             sched_yield();
+        } else {
+            /* Stopped half-way (reported as EAGAIN): the reason comes with the next try. */
+            retries = 0;
         }
     }
 
+    *status = 0;
     return moved;
 }

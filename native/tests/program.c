@@ -9,10 +9,13 @@
  * "refused ERRNO" heca-test-program zeros MIB     read every page, then write some: all others must read as zero, and
  * none is remote heca-test-program advise MIB    every advice, with what it must do to the contents heca-test-program
  * churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
+ *   heca-test-program rearrange MIB THREADS ROUNDS EPOCHS   see rearrange.c
  *   heca-test-program filled MIB   as idle, without the walk: its last pages are here, and changed
  *   heca-test-program locked MIB all|segment   locks its memory, then fills it
  *   heca-test-program killed MIB free|out   dies by SIGKILL while the evictor carries out what a request waits for
  */
+#include "rearrange.h"
+
 #include <heca.h>
 
 #include <pthread.h>
@@ -323,6 +326,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "churn") == 0) {
         return churn(mib, strtoull(argv[3], NULL, 10));
+    }
+    if (strcmp(argv[1], "rearrange") == 0) {
+        return rearrange(mib, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10), (unsigned)atoi(argv[5]));
     }
     allocate(mib);
     if (strcmp(argv[1], "lost") == 0) {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Hecatonchire.Eviction;
+using Hecatonchire.Host;
 using Hecatonchire.Pager;
 using Hecatonchire.Tests.Harness;
 using Xunit;
@@ -12,6 +13,8 @@ namespace Hecatonchire.Tests;
 /// </summary>
 public class ProgramTests
 {
+    private const ulong FeatureMove = 1UL << 16;
+
     [Theory]
     [InlineData("walk 64 4 40000", "16MiB", "")]
     [InlineData("walk 64 4 40000", "16MiB", "copy")]
@@ -33,6 +36,29 @@ public class ProgramTests
         Assert.Equal("", error);
         Assert.Equal("ok\n", output);
         Assert.Equal(0, exitCode);
+        Assert.Null(paged.Host.Failure);
+        if (!local.Contains(':', StringComparison.Ordinal))
+        {
+            Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
+            Assert.InRange(paged.Host.Snapshot().ResidentPeakBytes, 1, budget.Resolve(0));
+        }
+    }
+
+    /// <summary>The program's own munmap, mremap and madvise are told to the pager. Takes UFFDIO_MOVE.</summary>
+    [Theory]
+    [InlineData("rearrange 16 4 40000 3", "1:4")]
+    [InlineData("rearrange 64 8 40000 2", "2MiB")]
+    [InlineData("walk 64 4 40000", "16MiB")]
+    [InlineData("resize 32", "16MiB")]
+    [InlineData("advise 64", "1:4")]
+    [InlineData("churn 64 5", "1:8")]
+    public void Every_byte_is_right_where_the_program_may_rearrange_its_memory(string mode, string local)
+    {
+        Capability.Require("move", (UserfaultfdOpening.Try().Features & FeatureMove) != 0, "this kernel has no UFFDIO_MOVE (it is in Linux 6.8)");
+        using var sponsor = new SponsorProcess("1GiB");
+        using var paged = new PagedProgram(sponsor.Endpoint, local);
+
+        Assert.Equal((0, "ok\n", ""), paged.Run(Programs.Test, mode.Split(' '), ("HECA_CHANGES", "told")));
         Assert.Null(paged.Host.Failure);
         if (!local.Contains(':', StringComparison.Ordinal))
         {

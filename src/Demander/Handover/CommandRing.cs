@@ -20,6 +20,7 @@ internal sealed unsafe class CommandRing : IDisposable
     private uint _posted;
     private uint _published;
     private uint _answered;
+    private uint _generation;
 
     /// <summary>Maps the ring and gives the evictor the key by which it hashes what it takes.</summary>
     public CommandRing(int memoryDescriptor, int commandsEvent, ReadOnlySpan<ulong> hashKey)
@@ -46,6 +47,7 @@ internal sealed unsafe class CommandRing : IDisposable
             Source = source,
             Target = target,
             Cookie = cookie,
+            Generation = _generation,
         };
         _posted++;
     }
@@ -92,6 +94,34 @@ internal sealed unsafe class CommandRing : IDisposable
         }
 
         return count;
+    }
+
+    /// <summary>
+    /// Keeps the evictor from moving pages until <see cref="EndReading"/>, while events of the program are read. False while it is moving some: it has
+    /// done in microseconds.
+    /// </summary>
+    public bool TryBeginReading()
+    {
+        // The evictor sets its word, then looks at this one; here the other way round, and one of the two sees the other.
+        Interlocked.Exchange(ref _header->PagerReading, 1);
+        if (Volatile.Read(ref _header->EvictorMoving) == 0)
+        {
+            return true;
+        }
+
+        Volatile.Write(ref _header->PagerReading, 0);
+        return false;
+    }
+
+    /// <summary><paramref name="isPlaceChanged"/>: the evictor is to carry out no TAKE that was posted before.</summary>
+    public void EndReading(bool isPlaceChanged)
+    {
+        if (isPlaceChanged)
+        {
+            Volatile.Write(ref _header->Generation, ++_generation);
+        }
+
+        Volatile.Write(ref _header->PagerReading, 0);
     }
 
     /// <summary>The evictor's thread id, as the program says; 0 until it runs.</summary>

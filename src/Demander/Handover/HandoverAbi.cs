@@ -7,13 +7,13 @@ namespace Hecatonchire.Handover;
 internal static class HandoverAbi
 {
     public const uint Magic = 0x41434548;
-    public const ushort Version = 1;
+    public const ushort Version = 2;
     public const int RingEntries = 512;
     public const int StagingPages = 4096;
 
     public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6;
 
-    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4;
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8;
 
     public const uint Take = 1, Recycle = 2, Drop = 3;
 }
@@ -49,14 +49,16 @@ internal struct EvictorCommand
     public ulong Source;
     public ulong Target;
     public ulong Cookie;
+    public uint Generation;
+    public uint Reserved;
 }
 
 /// <summary>struct heca_ring up to its entries: each index on a cache line of its own.</summary>
 [StructLayout(LayoutKind.Explicit, Size = CommandsOffset)]
 internal struct RingHeader
 {
-    public const int CommandsOffset = 384;
-    public const int CompletionsOffset = CommandsOffset + (32 * HandoverAbi.RingEntries);
+    public const int CommandsOffset = 512;
+    public const int CompletionsOffset = CommandsOffset + (40 * HandoverAbi.RingEntries);
     public const int HashKeyOffset = CompletionsOffset + (16 * HandoverAbi.RingEntries);
     public const int StagedHashesOffset = HashKeyOffset + (8 * WriteBack.PageHash.KeyWords);
     public const int Size = StagedHashesOffset + (8 * HandoverAbi.StagingPages);
@@ -81,4 +83,13 @@ internal struct RingHeader
 
     [FieldOffset(320)]
     public uint PagerSleeping;
+
+    [FieldOffset(384)]
+    public uint PagerReading;
+
+    [FieldOffset(388)]
+    public uint Generation;
+
+    [FieldOffset(448)]
+    public uint EvictorMoving;
 }

@@ -10,6 +10,9 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     /// <summary>EAGAIN from a UFFDIO call means an address-space event is queued; without such events it is rare and brief.</summary>
     private const int RetriesMax = 1000;
 
+    /// <summary>Where such events are told, EAGAIN is over only once this thread has read them.</summary>
+    private const int RetriesMaxTold = 2;
+
     private const int MessagesMax = 32;
 
     private readonly int _uffd;
@@ -18,6 +21,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     private readonly CommandRing _ring;
     private readonly PageSnapshots? _snapshots;
     private readonly bool _canPoison;
+    private readonly int _retriesMax;
     private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
 
     public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, ulong capabilities)
@@ -25,6 +29,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         (_uffd, _process, _stagingAddress, _ring, _snapshots) = (uffd, process, stagingAddress, ring, snapshots);
         _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
         TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
+        TellsChanges = (capabilities & HandoverAbi.CanChange) != 0;
+        _retriesMax = TellsChanges ? RetriesMaxTold : RetriesMax;
         CanProtect = (capabilities & HandoverAbi.CanWriteProtect) != 0;
     }
 
@@ -42,6 +48,24 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
 
     public int ReadFaults(Span<FaultEvent> faults)
     {
+        if (!TellsChanges)
+        {
+            return Read(faults, out _);
+        }
+
+        if (!_ring.TryBeginReading())
+        {
+            return 0;
+        }
+
+        int count = Read(faults, out bool isPlaceChanged);
+        _ring.EndReading(isPlaceChanged);
+        return count;
+    }
+
+    private int Read(Span<FaultEvent> faults, out bool isPlaceChanged)
+    {
+        isPlaceChanged = false;
         int most = Math.Min(faults.Length, MessagesMax);
         nint bytes = Libc.Read(_uffd, _messages, (nuint)(most * sizeof(UffdMessage)));
         if (bytes < 0)
@@ -54,14 +78,25 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         for (int i = 0; i < (int)bytes / sizeof(UffdMessage); i++)
         {
             ref readonly UffdMessage message = ref _messages[i];
-            if (message.Event != UffdAbi.UFFD_EVENT_PAGEFAULT)
+            switch (message.Event)
             {
-                continue;
+                case UffdAbi.UFFD_EVENT_PAGEFAULT:
+                    FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
+                        : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
+                    faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
+                    break;
+                case UffdAbi.UFFD_EVENT_REMOVE:
+                    faults[count++] = new FaultEvent(FaultKind.Removed, message.Start, message.EndOrTarget, 0);
+                    break;
+                case UffdAbi.UFFD_EVENT_UNMAP:
+                    faults[count++] = new FaultEvent(FaultKind.Unmapped, message.Start, message.EndOrTarget, 0);
+                    isPlaceChanged = true;
+                    break;
+                case UffdAbi.UFFD_EVENT_REMAP:
+                    faults[count++] = new FaultEvent(FaultKind.Remapped, message.Start, message.Start + message.Length, message.EndOrTarget);
+                    isPlaceChanged = true;
+                    break;
             }
-
-            FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
-                : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
-            faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
         }
 
         return count;
@@ -70,7 +105,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     public int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied)
     {
         copied = 0;
-        for (int attempt = 0; attempt < RetriesMax; attempt++)
+        for (int attempt = 0; attempt < _retriesMax; attempt++)
         {
             var argument = new UffdCopy
             {
@@ -165,7 +200,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
 
     private int Retry(nuint request, void* argument)
     {
-        for (int attempt = 0; attempt < RetriesMax; attempt++)
+        for (int attempt = 0; attempt < _retriesMax; attempt++)
         {
             if (Libc.Ioctl(_uffd, request, argument) == 0)
             {

@@ -12,6 +12,9 @@ internal static class UffdAbi
     public const nuint UFFDIO_POISON = 0xC020AA08;
 
     public const byte UFFD_EVENT_PAGEFAULT = 0x12;
+    public const byte UFFD_EVENT_REMAP = 0x14;
+    public const byte UFFD_EVENT_REMOVE = 0x15;
+    public const byte UFFD_EVENT_UNMAP = 0x16;
     public const ulong UFFD_PAGEFAULT_FLAG_WRITE = 1;
     public const ulong UFFD_PAGEFAULT_FLAG_WP = 2;
 }
@@ -30,6 +33,18 @@ internal struct UffdMessage
 
     [FieldOffset(24)]
     public int Thread;
+
+    /// <summary>Of a change: where the range starts.</summary>
+    [FieldOffset(8)]
+    public ulong Start;
+
+    /// <summary>Of a change: where the range ends; of a REMAP the new address.</summary>
+    [FieldOffset(16)]
+    public ulong EndOrTarget;
+
+    /// <summary>Of a REMAP.</summary>
+    [FieldOffset(24)]
+    public ulong Length;
 }
 
 [StructLayout(LayoutKind.Sequential)]

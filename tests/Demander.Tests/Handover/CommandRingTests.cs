@@ -33,6 +33,29 @@ public sealed unsafe class CommandRingTests : IDisposable
     }
 
     [Fact]
+    public void Nothing_is_read_during_a_move_and_what_was_posted_before_a_change_is_of_an_older_generation()
+    {
+        Header->EvictorMoving = 1;
+        Assert.False(_ring.TryBeginReading());
+        Assert.Equal(0u, Header->PagerReading);
+
+        Header->EvictorMoving = 0;
+        _ring.Post(HandoverAbi.Take, 5, 0, 0, 1);
+        Assert.True(_ring.TryBeginReading());
+        Assert.Equal(1u, Header->PagerReading);
+        _ring.EndReading(isPlaceChanged: false);
+        Assert.Equal((0u, 0u), (Header->PagerReading, Header->Generation));
+        _ring.Post(HandoverAbi.Take, 5, 0, 0, 2);
+
+        Assert.True(_ring.TryBeginReading());
+        _ring.EndReading(isPlaceChanged: true);
+        _ring.Post(HandoverAbi.Take, 5, 0, 0, 3);
+        _ring.Submit();
+        Assert.Equal([0u, 0u, 1u], Enumerable.Range(0, 3).Select(_ => TakeCommand().Generation));
+        Assert.Equal(1u, Header->Generation);
+    }
+
+    [Fact]
     public void Commands_arrive_in_order_and_answers_come_back_in_order_however_often_the_ring_goes_round()
     {
         var random = new Random(4);

@@ -13,13 +13,13 @@ public unsafe class HandoverAbiTests
     public void The_structures_have_the_sizes_of_the_header()
     {
         Assert.Equal(192, sizeof(HandoverMessage));
-        Assert.Equal(32, sizeof(EvictorCommand));
+        Assert.Equal(40, sizeof(EvictorCommand));
         Assert.Equal(16, sizeof(EvictorCompletion));
-        Assert.Equal(384, sizeof(RingHeader));
-        Assert.Equal(384 + (32 * 512), RingHeader.CompletionsOffset);
-        Assert.Equal(384 + (48 * 512), RingHeader.HashKeyOffset);
-        Assert.Equal(384 + (48 * 512) + (8 * 24), RingHeader.StagedHashesOffset);
-        Assert.Equal(384 + (48 * 512) + (8 * 24) + (8 * 4096), RingHeader.Size);
+        Assert.Equal(512, sizeof(RingHeader));
+        Assert.Equal(512 + (40 * 512), RingHeader.CompletionsOffset);
+        Assert.Equal(512 + (56 * 512), RingHeader.HashKeyOffset);
+        Assert.Equal(512 + (56 * 512) + (8 * 24), RingHeader.StagedHashesOffset);
+        Assert.Equal(512 + (56 * 512) + (8 * 24) + (8 * 4096), RingHeader.Size);
     }
 
     [Fact]
@@ -44,6 +44,10 @@ public unsafe class HandoverAbiTests
         Assert.Equal(192, Offset<RingHeader>(nameof(RingHeader.CompletionsHead)));
         Assert.Equal(256, Offset<RingHeader>(nameof(RingHeader.CompletionsTail)));
         Assert.Equal(320, Offset<RingHeader>(nameof(RingHeader.PagerSleeping)));
+        Assert.Equal(384, Offset<RingHeader>(nameof(RingHeader.PagerReading)));
+        Assert.Equal(388, Offset<RingHeader>(nameof(RingHeader.Generation)));
+        Assert.Equal(448, Offset<RingHeader>(nameof(RingHeader.EvictorMoving)));
+        Assert.Equal(32, Offset<EvictorCommand>(nameof(EvictorCommand.Generation)));
     }
 
     [Fact]
@@ -64,7 +68,7 @@ public unsafe class HandoverAbiTests
         }
 
         foreach ((string name, ulong value) in ((string, ulong)[])
-            [("MOVE", HandoverAbi.CanMove), ("POISON", HandoverAbi.CanPoison), ("WP", HandoverAbi.CanWriteProtect)])
+            [("MOVE", HandoverAbi.CanMove), ("POISON", HandoverAbi.CanPoison), ("WP", HandoverAbi.CanWriteProtect), ("CHANGE", HandoverAbi.CanChange)])
         {
             Assert.Matches($"HECA_CAN_{name} +{value}u", header);
         }
