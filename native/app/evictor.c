@@ -35,6 +35,12 @@
  */
 #define MOVE_RETRIES_MAX 10000
 
+/* Between two looks at whether the pager lives: it reads for some microseconds. */
+#define READING_WAITS 1000
+
+/* What poll says of a socket whose other end is gone. */
+#define HAS_ENDED (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)
+
 /* Who reads standard error may be as dead as the pager; the program ends all the same. */
 #define MESSAGE_WAIT_MS 1000
 
@@ -73,9 +79,15 @@ static int32_t take_by_copy(const struct session *session, const struct heca_com
     return status;
 }
 
+static bool is_pager_gone(const struct session *session) {
+    struct pollfd socket = {.fd = session->socket, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) > 0 && (socket.revents & HAS_ENDED) != 0;
+}
+
 /* Begins a move: from here to end_move the pager reads no events. False when what the command is about may be somewhere
- * else by now. */
-static bool begin_move(struct heca_ring *ring, const struct heca_command *command) {
+ * else by now, and when the pager has ended while it read. */
+static bool begin_move(const struct session *session, const struct heca_command *command) {
+    struct heca_ring *ring = session->ring;
     for (;;) {
         /* Each side sets its word, then looks at the other's: in one order of all four (hence seq_cst) one of them sees
          * the other. Here the pager goes first. */
@@ -85,7 +97,11 @@ static bool begin_move(struct heca_ring *ring, const struct heca_command *comman
         }
 
         __atomic_store_n(&ring->evictor_moving, 0, __ATOMIC_RELEASE);
-        while (__atomic_load_n(&ring->pager_reading, __ATOMIC_RELAXED) != 0) {
+        for (uint32_t waits = 1; __atomic_load_n(&ring->pager_reading, __ATOMIC_RELAXED) != 0; waits++) {
+            if (waits % READING_WAITS == 0 && is_pager_gone(session)) {
+                return false;
+            }
+
             sched_yield();
         }
     }
@@ -109,7 +125,7 @@ static uint64_t take_through_gate(const struct session *session, const struct he
             bytes - taken < HECA_GATE_PAGES * HECA_PAGE_BYTES ? bytes - taken : HECA_GATE_PAGES * HECA_PAGE_BYTES;
         uint64_t moved = 0;
         *status = -EAGAIN;
-        bool is_current = begin_move(session->ring, command);
+        bool is_current = begin_move(session, command);
         if (is_current) {
             moved = heca_userfault_try_move(session->userfault.descriptor, staging->gate,
                                             (const void *)(uintptr_t)(command->source + taken), part, status);
@@ -291,7 +307,7 @@ static bool wait_for_commands(const struct session *session) {
         return true;
     }
 
-    return (sources[1].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) == 0;
+    return (sources[1].revents & HAS_ENDED) == 0;
 }
 
 /* The pager is gone. Faulting threads stall, because this process holds the userfaultfd; that must not last for ever.

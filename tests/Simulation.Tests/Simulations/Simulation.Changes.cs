@@ -68,7 +68,7 @@ internal sealed partial class Simulation
     {
         if (_phase == ChangePhase.None)
         {
-            if (mayStart && !HasRequest && _segments.Count > 0 && _random.Next(1000) < _settings.ChangesPerThousand)
+            if (_settings.TellsChanges && mayStart && !HasRequest && _segments.Count > 0 && _random.Next(1000) < _settings.ChangesPerThousand)
             {
                 Change(_segments[_random.Next(_segments.Count)]);
             }
