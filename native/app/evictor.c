@@ -118,11 +118,10 @@ static void end_move(struct heca_ring *ring) {
  * is registered with it. Returns bytes moved. */
 static uint64_t take_through_gate(const struct session *session, const struct heca_command *command, int32_t *status) {
     const struct staging *staging = &session->staging;
-    uint64_t bytes = command->pages * HECA_PAGE_BYTES, taken = 0;
+    uint64_t bytes = command->pages * HECA_PAGE_BYTES, taken = 0, most = HECA_GATE_PAGES * HECA_PAGE_BYTES;
     *status = 0;
     for (int retries = 0; taken < bytes && *status == 0;) {
-        uint64_t part =
-            bytes - taken < HECA_GATE_PAGES * HECA_PAGE_BYTES ? bytes - taken : HECA_GATE_PAGES * HECA_PAGE_BYTES;
+        uint64_t part = bytes - taken < most ? bytes - taken : most;
         uint64_t moved = 0;
         *status = -EAGAIN;
         bool is_current = begin_move(session, command);
@@ -137,6 +136,12 @@ static uint64_t take_through_gate(const struct session *session, const struct he
             int32_t ignored;
             on += heca_userfault_move(staging->userfault.descriptor, (void *)(uintptr_t)(command->target + taken + on),
                                       staging->gate + on, moved - on, &ignored);
+        }
+
+        if (*status == -EINVAL && moved == 0 && part > HECA_PAGE_BYTES) {
+            /* Of two mappings: those of each by themselves. */
+            most = HECA_PAGE_BYTES;
+            *status = 0;
         }
 
         taken += moved;

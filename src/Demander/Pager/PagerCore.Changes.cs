@@ -53,19 +53,29 @@ internal sealed unsafe partial class PagerCore
 
     private bool StepChanges()
     {
-        if (_changeCount == 0)
+        // As many as there are: with threads that do nothing but change, all the rest would wait.
+        bool progress = false;
+        int looked = 0;
+        while (_changeCount > 0)
         {
-            return false;
+            ref AddressChange change = ref _changes[_changeHead];
+            ulong before = change.Cursor;
+            bool isDone = Advance(ref change, ref looked);
+            progress |= change.Cursor != before;
+            if (!isDone)
+            {
+                return progress;
+            }
+
+            Finish(_changes[_changeHead]);
+            progress = true;
         }
 
-        ref AddressChange change = ref _changes[_changeHead];
-        ulong before = change.Cursor;
-        if (!Advance(ref change))
-        {
-            return change.Cursor != before;
-        }
+        return progress;
+    }
 
-        AddressChange done = change;
+    private void Finish(AddressChange done)
+    {
         _changeHead = (_changeHead + 1) % ChangesMax;
         _changeCount--;
 
@@ -76,14 +86,11 @@ internal sealed unsafe partial class PagerCore
         {
             _ = _program.Wake(done.Target, pages);
         }
-
-        return true;
     }
 
     /// <summary>Goes on with a change. True when it is done; false when a page of it is in flight, or others want their turn.</summary>
-    private bool Advance(ref AddressChange change)
+    private bool Advance(ref AddressChange change, ref int looked)
     {
-        int looked = 0;
         while (change.Cursor < change.End)
         {
             Segment? segment = _segments.FindFrom(change.Cursor);
@@ -102,9 +109,10 @@ internal sealed unsafe partial class PagerCore
                 }
 
                 var id = new PageId(segment.Number, (long)((change.Cursor - segment.Address) >> PageSize.Shift));
+                // A page that is being dropped is given up as it is. To wait for the evictor would be to wait for each other: its drop is told too.
                 bool isDone = change.Kind == FaultKind.Remapped
                     ? MovePage(id, change.Target + (change.Cursor - change.Start))
-                    : GiveUpPage(id);
+                    : Entry(id).State == PageState.Dropping || GiveUpPage(id);
                 if (!isDone)
                 {
                     return false;
@@ -159,15 +167,15 @@ internal sealed unsafe partial class PagerCore
         }
 
         entry.IsWaiting = false;
-        if (entry.State == PageState.Untouched)
+        if (_segments.Find(address) is not { } segment)
         {
+            // Nowhere to keep it: better the program ends than that it finds zeros, or waits for ever.
+            NoteProgramError(Errno.EFAULT);
             return true;
         }
 
-        if (_segments.Find(address) is not { } segment)
+        if (entry.State == PageState.Untouched)
         {
-            // Nowhere to keep it: better the program ends than that it finds zeros.
-            NoteProgramError(Errno.EFAULT);
             return true;
         }
 

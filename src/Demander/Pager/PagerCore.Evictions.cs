@@ -34,10 +34,13 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Pages per batch: a small budget must not have a large part of itself in staging.</summary>
     private int BatchPages => (int)Math.Clamp(Allowance / 16, 4, StagingBlocks.BlockPages);
 
-    /// <summary>True when a batch has a staging block, commands, and where it must, room for its copies.</summary>
+    /// <summary>
+    /// True when a batch has a staging block, commands, and where it must, room for its copies. Where a drop is a change that is told, the evictor
+    /// waits for this thread to read it, and what is behind it in the ring would wait too.
+    /// </summary>
     private bool CanTakeOut =>
         _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0
-        && TakeRoom > 0;
+        && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges);
 
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()

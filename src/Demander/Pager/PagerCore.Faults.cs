@@ -195,11 +195,12 @@ internal sealed unsafe partial class PagerCore
         if (kind == FaultKind.Read)
         {
             int errno = _program.ZeroPage(AddressOf(id));
-            FinishZeroFill(id, 1, errno is 0 or Errno.EEXIST ? 1 : 0, errno is Errno.EEXIST ? 0 : errno, PageArrival.ZeroFill);
+            bool isThere = errno == Errno.EEXIST && !IsLeftAlone(id, errno);
+            FinishZeroFill(id, 1, errno == 0 || isThere ? 1 : 0, errno == Errno.EEXIST ? 0 : errno, PageArrival.ZeroFill);
         }
         else
         {
-            int errno = CopyRun(id, _zeros, 1, CopyMode.None, out int copied);
+            int errno = CopyZeros(id, 1, out int copied);
             FinishZeroFill(id, 1, copied, errno, PageArrival.ZeroFill);
         }
 
@@ -229,8 +230,34 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Fills up to <see cref="ZeroRunPages"/> reserved untouched pages ahead of a stream of first touches.</summary>
     private void FillRun(PageId first, int pages)
     {
-        int errno = CopyRun(first, _zeros, pages, CopyMode.None, out int copied);
+        int errno = CopyZeros(first, pages, out int copied);
         FinishZeroFill(first, pages, copied, errno, PageArrival.Prefetch);
+    }
+
+    private int CopyZeros(PageId first, int pages, out int copied)
+    {
+        if (!_program.TellsChanges)
+        {
+            return CopyRun(first, _zeros, pages, CopyMode.None, out copied);
+        }
+
+        int errno = _program.Copy(AddressOf(first), _zeros, pages, CopyMode.None, out copied);
+        return IsLeftAlone(new PageId(first.Segment, first.Page + copied), errno) ? 0 : errno;
+    }
+
+    /// <summary>
+    /// A page that is there although it was given up: the kernel has yet to drop it. Were it taken over, it could be moved out before, and come
+    /// back with what the program has given up. Who waits for it looks again.
+    /// </summary>
+    private bool IsLeftAlone(PageId id, int errno)
+    {
+        if (!_program.TellsChanges || errno != Errno.EEXIST)
+        {
+            return false;
+        }
+
+        _ = _program.Wake(AddressOf(id), 1);
+        return true;
     }
 
     private void FinishZeroFill(PageId first, int reserved, int filled, int errno, PageArrival arrival)

@@ -21,6 +21,9 @@ internal sealed partial class Simulation
     private (int First, int Pages) _changed;
     private long _changedAt;
 
+    /// <summary>The program goes on with its system call in one of so many steps.</summary>
+    private int _haste;
+
     public long Changes { get; private set; }
 
     private bool IsChanging => _phase != ChangePhase.None;
@@ -39,6 +42,7 @@ internal sealed partial class Simulation
 
         Changes++;
         _changedAt = _now;
+        _haste = _random.Next(3) == 0 ? 400 : 4;
         _avoided = _changed;
         switch (_random.Next(3))
         {
@@ -76,7 +80,7 @@ internal sealed partial class Simulation
             return;
         }
 
-        if (_random.Next(4) != 0)
+        if (_random.Next(_haste) != 0)
         {
             return;
         }
