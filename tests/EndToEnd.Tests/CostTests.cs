@@ -19,7 +19,7 @@ public class CostTests
         using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
         using Process program = paged.Start(Programs.Test, ["walk", "64", "4", "100000000"]);
         // The first thousands pay for the runtime's own set-up: just-in-time compilation and its bookkeeping. It goes on now and then (24
-        // bytes, once, in one run of eight); what the pager allocates it allocates in every stretch.
+        // bytes, once, in 4 of 21 runs); what the pager allocates it allocates in every stretch.
         PagerSnapshot start, end = WaitFor(paged, snapshot => snapshot.HardFaults >= 20_000);
         long allocated;
         int stretches = 0;

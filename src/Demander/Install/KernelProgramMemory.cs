@@ -10,7 +10,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     /// <summary>EAGAIN from a UFFDIO call means an address-space event is queued; without such events it is rare and brief.</summary>
     private const int RetriesMax = 1000;
 
-    /// <summary>Where such events are told, EAGAIN is over only once this thread has read them.</summary>
+    /// <summary>Where such events are told, EAGAIN is over only once this thread has read them and who caused them has run.</summary>
     private const int RetriesMaxTold = 2;
 
     private const int MessagesMax = 32;
