@@ -107,7 +107,7 @@ internal sealed unsafe partial class TcpDataConnection
                 FrameHeader* response = _responses + index;
                 if (!Check(response, request))
                 {
-                    Break("the sponsor's answer does not fit the request");
+                    Break(EndReason.Unfit);
                     break;
                 }
 
@@ -115,7 +115,7 @@ internal sealed unsafe partial class TcpDataConnection
                 {
                     completions[done++] = new DataCompletion(_entries[index].Cookie, DataStatus.Refused);
                     _completed++;
-                    Break("the sponsor refused a request");
+                    Break(EndReason.Refused);
                     break;
                 }
             }
@@ -156,7 +156,7 @@ internal sealed unsafe partial class TcpDataConnection
         nint count = Libc.Receive(_descriptor, &unexpected, 1, Libc.MSG_DONTWAIT);
         if (count > 0)
         {
-            Break("the sponsor sent something nobody asked for");
+            Break(EndReason.Unasked);
             return;
         }
 
@@ -167,7 +167,7 @@ internal sealed unsafe partial class TcpDataConnection
     {
         if (count == 0)
         {
-            Break("the sponsor closed the connection");
+            Break(EndReason.Closed);
             return;
         }
 

@@ -59,6 +59,7 @@ internal sealed unsafe partial class TcpDataConnection : IDataConnection
         _descriptor = descriptor;
         SponsorId = sponsorId;
         PagesPerRequestMax = pagesPerRequestMax;
+        EndReason.Prepare();
 
         nuint bytes = RequestsInFlightMax * (nuint)(2 * sizeof(FrameHeader) + sizeof(Request)) + SendVectorsMax * (nuint)sizeof(IoVector);
         byte* memory = (byte*)NativeMemory.AlignedAlloc(bytes, 4096);
@@ -217,9 +218,9 @@ internal sealed unsafe partial class TcpDataConnection : IDataConnection
 
     private void Break(int errno) => Break(errno switch
     {
-        Errno.ECONNRESET or Errno.EPIPE => "the sponsor's end of the connection is gone",
-        Errno.ETIMEDOUT => "the sponsor does not answer any more",
-        _ => "the socket failed",
+        Errno.ECONNRESET or Errno.EPIPE => EndReason.Gone,
+        Errno.ETIMEDOUT => EndReason.Silent,
+        _ => EndReason.Failed,
     });
 
     private void Break(string reason)
