@@ -327,7 +327,7 @@ static void stop_program(const struct session *session) {
     }
 
     /* A program that holds no sponsored memory has lost nothing. */
-    if (!heca_segments_any()) {
+    if (!heca_segments_any() && __atomic_load_n(&session->ring->has_captured, __ATOMIC_RELAXED) == 0) {
         return;
     }
 
@@ -374,6 +374,7 @@ int32_t heca_evictor_start(struct session *session) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstack(&attributes, session->evictor_stack, HECA_EVICTOR_STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
     int status = pthread_create(&thread, &attributes, run, session);

@@ -11,7 +11,8 @@
  *
  *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
  *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
- *               HECA_CAN_* bits.
+ *               HECA_CAN_* bits. With HECA_CAN_CAPTURE the payload holds up to eight pairs of address and bytes, 0 after
+ *               the last: memory that must stay out of the pager's hands.
  *               Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never).
  *      ALLOCATE address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the
  *               segment's page table, which the library keeps open, so that it outlives the pager.
@@ -41,7 +42,7 @@
 #include <stdint.h>
 
 #define HECA_HANDOVER_MAGIC 0x41434548u /* "HECA" in memory */
-#define HECA_HANDOVER_VERSION 2
+#define HECA_HANDOVER_VERSION 3
 #define HECA_RING_ENTRIES 512
 #define HECA_STAGING_PAGES 4096 /* 16 MiB: bounds the write-backs in flight */
 
@@ -59,6 +60,7 @@ enum heca_message_kind {
 #define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
 #define HECA_CAN_WP 4u     /* segments are registered for write-protection too */
 #define HECA_CAN_CHANGE 8u /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
+#define HECA_CAN_CAPTURE 16u /* with CAN_CHANGE: the pager may register any private anonymous memory but what is kept out */
 
 struct heca_message {
     uint32_t magic;
@@ -72,7 +74,7 @@ struct heca_message {
     uint64_t value1;
     uint64_t value2;
     uint64_t value3;
-    uint64_t payload[16]; /* struct heca_statistics in a STATISTICS answer; else 0 */
+    uint64_t payload[16]; /* struct heca_statistics in a STATISTICS answer; what is kept out in a HELLO; else 0 */
 };
 
 enum heca_command_op {
@@ -105,6 +107,14 @@ struct heca_completion {
 /* A random key that the pager writes before it answers the HELLO. */
 #define HECA_HASH_KEY_WORDS 24
 
+/* Threads whose stacks the pager can be told of; those of more are memory like any other. */
+#define HECA_STACKS_MAX 512
+
+struct heca_range {
+    uint64_t address; /* 0: no range. Written last */
+    uint64_t bytes;
+};
+
 struct heca_ring {
     _Alignas(64) uint32_t commands_head; /* written by the pager */
     _Alignas(64) uint32_t commands_tail; /* written by the evictor */
@@ -119,12 +129,15 @@ struct heca_ring {
      * change, it is the kernel that refuses the move. */
     _Alignas(64) uint32_t pager_reading; /* written by the pager */
     uint32_t generation;
+    uint32_t has_captured; /* written by the pager, once and before it registers the first range itself */
     _Alignas(64) uint32_t evictor_moving; /* written by the evictor */
     _Alignas(64) struct heca_command commands[HECA_RING_ENTRIES];
     struct heca_completion completions[HECA_RING_ENTRIES];
     uint64_t hash_key[HECA_HASH_KEY_WORDS];
     /* By page of the staging area: the hash of what a TAKE moved there (page_hash.h), written before its completion. */
     uint64_t staged_hashes[HECA_STAGING_PAGES];
+    /* Of the threads that live, in a captured program: kept out of the pager's hands. */
+    struct heca_range stacks[HECA_STACKS_MAX];
 };
 
 _Static_assert(sizeof(struct heca_statistics) == 128, "mirrored in Statistics.cs");
@@ -137,11 +150,14 @@ _Static_assert(offsetof(struct heca_ring, evictor_sleeping) == 128, "mirrored in
 _Static_assert(offsetof(struct heca_ring, pager_sleeping) == 320, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, pager_reading) == 384, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, generation) == 388, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, has_captured) == 392, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, evictor_moving) == 448, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, commands) == 512, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, completions) == 512 + 40 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, hash_key) == 512 + 56 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, staged_hashes) == 512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS,
+               "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, stacks) == 512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS + 8 * HECA_STAGING_PAGES,
                "mirrored in HandoverAbi.cs");
 
 #endif

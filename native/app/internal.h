@@ -6,6 +6,8 @@
  *   segment.c    address space: reserve, register, hand to the pager, give back
  *   staging.c    where pages wait until the pager has read them
  *   evictor.c    the thread that takes and drops pages as the pager orders
+ *   capture.c    for programs that know nothing of it: preloaded, opens the session when they start
+ *   interpose.c  functions of the C library that would take a captured program from under the pager
  *
  * Functions that can fail return 0 or a negative errno.
  */
@@ -32,6 +34,8 @@ struct userfault {
 /* Pages that are moved while the pager may not read: some microseconds. */
 #define HECA_GATE_PAGES 16
 
+#define HECA_EVICTOR_STACK_BYTES (256ull << 10)
+
 struct staging {
     char *base; /* HECA_STAGING_PAGES pages */
     char *gate; /* HECA_GATE_PAGES pages that segments' pages pass on their way; NULL without HECA_CAN_CHANGE */
@@ -53,6 +57,7 @@ struct session {
     struct staging staging;
     uint32_t can;           /* HECA_CAN_* */
     uint64_t stop_after_ms; /* 0: never */
+    char *evictor_stack;    /* HECA_EVICTOR_STACK_BYTES: of its own, since a program's stacks can become the pager's */
     char stop_message[256]; /* formatted ahead: the evictor allocates nothing */
     size_t stop_message_bytes;
 };
@@ -78,6 +83,10 @@ uint64_t heca_userfault_move(int descriptor, void *target, const void *source, u
 /* The same, once: -EAGAIN is the caller's to deal with. */
 uint64_t heca_userfault_try_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status);
 
+/* Private memory of the library's own: never shared with a child, locked, or made of huge pages. NULL where there is
+ * none. */
+char *heca_map_private(uint64_t bytes, int more_flags);
+
 /* Makes the staging area and finds out whether pages can be moved into it (HECA_CAN_MOVE). */
 int32_t heca_staging_open(struct staging *staging, bool *can_move);
 /* Makes the gate, registered with `descriptor`, which is the segments'. */
@@ -92,6 +101,11 @@ bool heca_segments_any(void);
 void heca_segments_occupy_in_child(void);
 
 int32_t heca_evictor_start(struct session *session);
+
+/* True when this program was started to have its memory captured. */
+bool heca_capture_is_wanted(void);
+/* Pairs of address and bytes that no pager may touch: what the evictor stands on. */
+void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]);
 
 void heca_close(int *descriptor);
 

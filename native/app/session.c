@@ -33,7 +33,7 @@ void heca_close(int *descriptor) {
     int closing = *descriptor;
     *descriptor = -1;
     if (closing >= 0) {
-        close(closing);
+        syscall(SYS_close, closing); /* not ours (interpose.c), which keeps these open */
     }
 }
 
@@ -45,6 +45,11 @@ static void close_all(struct session *session) {
     heca_close(&session->self);
     heca_close(&session->userfault.descriptor);
     heca_staging_close(&session->staging);
+    if (session->evictor_stack != NULL) {
+        munmap(session->evictor_stack, HECA_EVICTOR_STACK_BYTES);
+        session->evictor_stack = NULL;
+    }
+
     if (session->ring != NULL) {
         munmap(session->ring, sizeof *session->ring);
         session->ring = NULL;
@@ -60,6 +65,7 @@ static void after_fork_in_child(void) {
     }
 
     session->ring = NULL; /* neither is mapped here (MADV_DONTFORK) */
+    session->evictor_stack = NULL; /* is, and stays: see make_evictor_stack */
     session->staging.base = NULL;
     session->staging.gate = NULL;
     close_all(session);
@@ -104,6 +110,15 @@ static int32_t make_ring(struct session *session) {
     return session->commands_event >= 0 && session->completions_event >= 0 ? 0 : -errno;
 }
 
+static int32_t make_evictor_stack(struct session *session) {
+    session->evictor_stack = heca_map_private(HECA_EVICTOR_STACK_BYTES, MAP_STACK | MAP_POPULATE);
+
+    /* A child has no use for it, but its C library, which goes through the list of all threads there were. */
+    madvise(session->evictor_stack, HECA_EVICTOR_STACK_BYTES, MADV_DOFORK);
+    return session->evictor_stack == NULL || mprotect(session->evictor_stack, HECA_PAGE_BYTES, PROT_NONE) != 0 ? -ENOMEM
+                                                                                                               : 0;
+}
+
 static int32_t open_memory(struct session *session) {
     bool can_move = false;
     int32_t status = heca_staging_open(&session->staging, &can_move);
@@ -114,8 +129,14 @@ static int32_t open_memory(struct session *session) {
     /* Event features only where they are asked for: an address-space event makes every call on the descriptor fail
      * until the pager has read it. And only with UFFDIO_MOVE: MADV_DONTNEED by the evictor would be such an event. */
     const char *changes = getenv("HECA_CHANGES");
-    bool can_change = can_move && changes != NULL && strcmp(changes, "told") == 0;
-    uint64_t events = UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+    bool captures = heca_capture_is_wanted();
+    bool can_change = can_move && (captures || (changes != NULL && strcmp(changes, "told") == 0));
+    if (captures && !can_change) {
+        return -ENOTSUP;
+    }
+
+    /* Without EVENT_FORK a child would find zeros where pages are not here; with it, it waits. */
+    uint64_t events = (captures ? UFFD_FEATURE_EVENT_FORK : 0) | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
     status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
                                      (can_change ? events : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
                                  &session->userfault);
@@ -123,7 +144,7 @@ static int32_t open_memory(struct session *session) {
         return status;
     }
 
-    session->can = can_move ? HECA_CAN_MOVE : 0;
+    session->can = (can_move ? HECA_CAN_MOVE : 0) | (captures ? HECA_CAN_CAPTURE : 0);
     if (can_change) {
         if ((session->userfault.features & events) != events) {
             return -EPERM;
@@ -258,6 +279,10 @@ static int32_t say_hello(struct session *session) {
         .value1 = session->userfault.ioctls,
         .value2 = session->can,
     };
+    if ((session->can & HECA_CAN_CAPTURE) != 0) {
+        heca_capture_keep_out(session, hello.payload);
+    }
+
     int descriptors[HELLO_DESCRIPTORS] = {session->userfault.descriptor, session->ring_descriptor,
                                           session->commands_event, session->completions_event};
     int32_t status = exchange(session, &hello, descriptors, HELLO_DESCRIPTORS, NULL);
@@ -291,6 +316,7 @@ static int32_t start(struct session *session) {
     int32_t status = connect_pager(path, &session->socket);
     status = status != 0 ? status : open_memory(session);
     status = status != 0 ? status : make_ring(session);
+    status = status != 0 ? status : make_evictor_stack(session);
     status = status != 0 ? status : say_hello(session);
     status = status != 0 ? status : heca_evictor_start(session);
     if (status != 0) {

@@ -41,9 +41,9 @@ static bool try_move(const struct staging *staging) {
     return moved;
 }
 
-/* Private memory that is never shared with a child, locked, or made of huge pages. */
-static char *map_private(uint64_t bytes) {
-    char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+char *heca_map_private(uint64_t bytes, int more_flags) {
+    char *base =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | more_flags, -1, 0);
     if (base == MAP_FAILED) {
         return NULL;
     }
@@ -51,13 +51,22 @@ static char *map_private(uint64_t bytes) {
     munlock(base, bytes); /* of a program under mlockall(MCL_FUTURE) */
     madvise(base, bytes, MADV_NOHUGEPAGE);
     madvise(base, bytes, MADV_DONTFORK);
-    madvise(base, bytes, MADV_DONTNEED);
+    return base;
+}
+
+/* As heca_map_private, without a page in it. */
+static char *map_empty(uint64_t bytes) {
+    char *base = heca_map_private(bytes, 0);
+    if (base != NULL) {
+        madvise(base, bytes, MADV_DONTNEED);
+    }
+
     return base;
 }
 
 int32_t heca_staging_open(struct staging *staging, bool *can_move) {
     *can_move = false;
-    char *base = map_private(STAGING_BYTES);
+    char *base = map_empty(STAGING_BYTES);
     if (base == NULL) {
         return -ENOMEM;
     }
@@ -89,7 +98,7 @@ int32_t heca_staging_open(struct staging *staging, bool *can_move) {
 }
 
 int32_t heca_staging_open_gate(struct staging *staging, int descriptor) {
-    staging->gate = map_private(HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    staging->gate = map_empty(HECA_GATE_PAGES * HECA_PAGE_BYTES);
     return staging->gate == NULL ? -ENOMEM
                                  : heca_userfault_register(descriptor, staging->gate, HECA_GATE_PAGES * HECA_PAGE_BYTES,
                                                            UFFDIO_REGISTER_MODE_MISSING);

@@ -13,7 +13,9 @@ internal abstract unsafe class EvictionPolicy(SegmentTable segments, int queues,
 {
     private readonly PageQueues _queues = new(queues);
     private readonly GhostQueue? _ghosts = hasGhosts ? new GhostQueue(segments) : null;
-    private long _capacity;
+
+    /// <summary>Entries there may be in all queues.</summary>
+    public long Capacity { get; private set; }
 
     /// <summary>Entries in all queues, those included whose page has gone.</summary>
     public long Count { get; private set; }
@@ -33,10 +35,10 @@ internal abstract unsafe class EvictionPolicy(SegmentTable segments, int queues,
         // An eighth more than can be resident: room for entries that have gone stale before a sweep is due. Never more than
         // there are pages, since each is in the queues at most once.
         long capacity = Math.Max(1, Math.Min(all, resident + (resident / 8) + 4096));
-        if (capacity > _capacity)
+        if (capacity > Capacity)
         {
             _queues.Grow(capacity);
-            _capacity = capacity;
+            Capacity = capacity;
         }
 
         _ghosts?.EnsureCapacity(resident, all);
@@ -51,7 +53,7 @@ internal abstract unsafe class EvictionPolicy(SegmentTable segments, int queues,
         }
 
         IsRefused = arrival == PageArrival.Returned;
-        if (Count == _capacity)
+        if (Count == Capacity)
         {
             Sweep();
         }

@@ -124,6 +124,23 @@ internal sealed unsafe class CommandRing : IDisposable
         Volatile.Write(ref _header->PagerReading, 0);
     }
 
+    /// <summary>The stacks of the program's threads, as libheca knows them.</summary>
+    public void ReadStacks(List<AddressRange> found)
+    {
+        ulong* stacks = (ulong*)(_memory + RingHeader.StacksOffset);
+        for (int i = 0; i < HandoverAbi.StacksMax; i++)
+        {
+            ulong address = Volatile.Read(ref stacks[2 * i]), bytes = Volatile.Read(ref stacks[(2 * i) + 1]);
+            if (address is not 0 and not ulong.MaxValue && bytes <= ulong.MaxValue - address)
+            {
+                found.Add(new AddressRange(address, address + bytes));
+            }
+        }
+    }
+
+    /// <summary>From now on the program has memory that it can lose with its pager.</summary>
+    public void NoteCaptured() => Volatile.Write(ref _header->HasCaptured, 1);
+
     /// <summary>The evictor's thread id, as the program says; 0 until it runs.</summary>
     public int EvictorThread => Volatile.Read(ref _header->EvictorThread);
 

@@ -7,13 +7,14 @@ namespace Hecatonchire.Handover;
 internal static class HandoverAbi
 {
     public const uint Magic = 0x41434548;
-    public const ushort Version = 2;
+    public const ushort Version = 3;
     public const int RingEntries = 512;
     public const int StagingPages = 4096;
+    public const int StacksMax = 512;
 
     public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6;
 
-    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8;
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16;
 
     public const uint Take = 1, Recycle = 2, Drop = 3;
 }
@@ -61,7 +62,8 @@ internal struct RingHeader
     public const int CompletionsOffset = CommandsOffset + (40 * HandoverAbi.RingEntries);
     public const int HashKeyOffset = CompletionsOffset + (16 * HandoverAbi.RingEntries);
     public const int StagedHashesOffset = HashKeyOffset + (8 * WriteBack.PageHash.KeyWords);
-    public const int Size = StagedHashesOffset + (8 * HandoverAbi.StagingPages);
+    public const int StacksOffset = StagedHashesOffset + (8 * HandoverAbi.StagingPages);
+    public const int Size = StacksOffset + (16 * HandoverAbi.StacksMax);
 
     [FieldOffset(0)]
     public uint CommandsHead;
@@ -89,6 +91,9 @@ internal struct RingHeader
 
     [FieldOffset(388)]
     public uint Generation;
+
+    [FieldOffset(392)]
+    public uint HasCaptured;
 
     [FieldOffset(448)]
     public uint EvictorMoving;

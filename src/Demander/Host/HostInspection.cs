@@ -25,6 +25,12 @@ internal static class HostRequirements
     /// <summary>One line with the first thing that keeps a pager from running and its remedy; null when nothing does.</summary>
     public static string? FirstMissing() => FirstMissing(HostFacts.Read());
 
+    /// <summary>As <see cref="FirstMissing()"/>, for a program whose memory is captured.</summary>
+    public static string? FirstMissingForCapture() => FirstMissing() ?? (UserfaultfdOpening.Try().CanMove
+        ? null
+        : "capturing a program's memory takes UFFDIO_MOVE, which this kernel does not have (Linux 6.8 does); to mend it: "
+            + "sudo apt-get install -t bookworm-backports linux-image-amd64 && sudo reboot");
+
     public static string? FirstMissing(HostFacts host)
     {
         HostProbe? failed = HostInspection.Inspect(host).FirstOrDefault(p => p.Status == ProbeStatus.Fail);

@@ -22,6 +22,9 @@ internal sealed unsafe record UserfaultfdOpening
     /// <summary>UFFD_FEATURE_* of this kernel; 0 when none could be asked.</summary>
     public ulong Features { get; init; }
 
+    /// <summary>UFFD_FEATURE_MOVE.</summary>
+    public bool CanMove => (Features & (1UL << 16)) != 0;
+
     public bool Opened => DeviceErrno == 0 || CallErrno == 0;
 
     /// <summary>Opens one, asks for its features, closes it.</summary>

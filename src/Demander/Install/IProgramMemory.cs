@@ -42,6 +42,15 @@ internal enum FaultKind : byte
 
     /// <summary>mremap: the pages, and the faults on them, are at another address. Where the old one is unmapped, that follows.</summary>
     Remapped,
+
+    /// <summary>Not told by the kernel: the pager itself has taken the range over, with the pages that are there.</summary>
+    Captured,
+}
+
+/// <summary>[Start, End) of a program's addresses, whole pages.</summary>
+internal readonly record struct AddressRange(ulong Start, ulong End)
+{
+    public long Pages => (long)((End - Start) >> Units.PageSize.Shift);
 }
 
 /// <summary>How <see cref="IProgramMemory.Copy"/> places pages; the values are the kernel's.</summary>
@@ -102,6 +111,24 @@ internal unsafe interface IProgramMemory
     int Poison(ulong address);
 
     int Wake(ulong address, long pages);
+
+    /// <summary>
+    /// UFFDIO_REGISTER: from now on a missing page of the range is a fault. Again is nothing. EINVAL, ENOMEM: not (all) private anonymous memory;
+    /// EBUSY: another userfaultfd's.
+    /// </summary>
+    int Register(ulong address, long pages);
+
+    /// <summary>
+    /// Whether pages are in a registered mapping: 0 when all are in one, ENOENT when not, EAGAIN while a change is unread. Costs a
+    /// system call; works with <see cref="TellsChanges"/> only.
+    /// </summary>
+    int FindRegistered(ulong address, long pages = 1);
+
+    /// <summary>
+    /// The pages of the range that are there, in runs and in their order. Returns how many runs, -errno where the kernel does not tell; when
+    /// <paramref name="found"/> is full there may be more behind the last.
+    /// </summary>
+    int FindPresent(ulong address, long pages, Span<AddressRange> found);
 
     /// <summary>Lifts a write-protection and wakes.</summary>
     int Unprotect(ulong address, int pages);

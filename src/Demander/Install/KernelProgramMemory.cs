@@ -5,7 +5,7 @@ using Hecatonchire.Units;
 namespace Hecatonchire.Install;
 
 /// <summary>A program's memory through its userfaultfd, its evictor ring and process_vm_readv.</summary>
-internal sealed unsafe class KernelProgramMemory : IProgramMemory
+internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 {
     /// <summary>EAGAIN from a UFFDIO call means an address-space event is queued; without such events it is rare and brief.</summary>
     private const int RetriesMax = 1000;
@@ -15,6 +15,9 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
 
     private const int MessagesMax = 32;
 
+    /// <summary>4 KiB of 24-byte regions.</summary>
+    private const int RegionsMax = 128;
+
     private readonly int _uffd;
     private readonly int _process;
     private readonly ulong _stagingAddress;
@@ -23,6 +26,10 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     private readonly bool _canPoison;
     private readonly int _retriesMax;
     private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
+    private readonly byte* _regions = NativeMemoryMap.Populate(4096);
+    private readonly byte* _unreadable = (byte*)Libc.Map(null, PageSize.Bytes, Libc.PROT_NONE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
+    private readonly int _pagemap;
+    private int _forks;
 
     public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, ulong capabilities)
     {
@@ -32,7 +39,11 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         TellsChanges = (capabilities & HandoverAbi.CanChange) != 0;
         _retriesMax = TellsChanges ? RetriesMaxTold : RetriesMax;
         CanProtect = (capabilities & HandoverAbi.CanWriteProtect) != 0;
+        _pagemap = TellsChanges ? Libc.Open($"/proc/{process}/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0) : -1;
     }
+
+    /// <summary>Children that the program has made although its memory is captured: they stop at the first page that is not here.</summary>
+    public int Forks => Volatile.Read(ref _forks);
 
     public bool TakeCopies { get; }
 
@@ -84,6 +95,10 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
                     FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
                         : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
                     faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
+                    break;
+                case UffdAbi.UFFD_EVENT_FORK:
+                    // A fork that libheca did not see, and could not refuse. The descriptor stays open, for with it the child would get zeros.
+                    Volatile.Write(ref _forks, _forks + 1);
                     break;
                 case UffdAbi.UFFD_EVENT_REMOVE:
                     faults[count++] = new FaultEvent(FaultKind.Removed, message.Start, message.EndOrTarget, 0);
@@ -154,6 +169,53 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
         return Retry(UffdAbi.UFFDIO_POISON, &argument);
     }
 
+    public int Register(ulong address, long pages)
+    {
+        var argument = new UffdRegister { Start = address, Length = (ulong)pages << PageSize.Shift, Mode = UffdAbi.UFFDIO_REGISTER_MODE_MISSING };
+        return Libc.Ioctl(_uffd, UffdAbi.UFFDIO_REGISTER, &argument) == 0 ? 0 : Libc.Errno;
+    }
+
+    /// <summary>UFFDIO_UNREGISTER: who waits there goes on as if the range had never been registered.</summary>
+    public void Unregister(ulong address, long pages)
+    {
+        var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
+        _ = Libc.Ioctl(_uffd, UffdAbi.UFFDIO_UNREGISTER, &argument);
+    }
+
+    public int FindRegistered(ulong address, long pages = 1)
+    {
+        // A copy from where nothing can be read: the kernel looks at the target first, then at a page that is there, then finds the source missing.
+        var argument = new UffdCopy { Destination = address, Source = (ulong)_unreadable, Length = (ulong)pages << PageSize.Shift };
+        int errno = Libc.Ioctl(_uffd, UffdAbi.UFFDIO_COPY, &argument) == 0 ? 0 : Libc.Errno;
+        return errno is Errno.EFAULT or Errno.EEXIST ? 0 : errno;
+    }
+
+    public int FindPresent(ulong address, long pages, Span<AddressRange> found)
+    {
+        PagemapRegion* regions = (PagemapRegion*)_regions;
+        var argument = new PagemapScan
+        {
+            Size = (ulong)sizeof(PagemapScan),
+            Start = address,
+            End = address + ((ulong)pages << PageSize.Shift),
+            Vector = (ulong)regions,
+            VectorLength = (ulong)Math.Min(found.Length, RegionsMax),
+            CategoryAnyOfMask = PagemapAbi.PAGE_IS_PRESENT | PagemapAbi.PAGE_IS_SWAPPED,
+        };
+        int count = _pagemap < 0 ? -1 : Libc.Ioctl(_pagemap, PagemapAbi.PAGEMAP_SCAN, &argument);
+        if (count < 0)
+        {
+            return _pagemap < 0 ? -Errno.EACCES : -Libc.Errno;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            found[i] = new AddressRange(regions[i].Start, regions[i].End);
+        }
+
+        return count;
+    }
+
     public int Wake(ulong address, long pages)
     {
         var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
@@ -195,6 +257,17 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory
     public void SubmitCommands() => _ring.Submit();
 
     public int PollCompletions(Span<EvictorCompletion> completions) => _ring.Poll(completions);
+
+    public void Dispose()
+    {
+        _ = Libc.Unmap(_messages, 4096);
+        _ = Libc.Unmap(_regions, 4096);
+        _ = Libc.Unmap(_unreadable, PageSize.Bytes);
+        if (_pagemap >= 0)
+        {
+            _ = Libc.Close(_pagemap);
+        }
+    }
 
     private ulong StagingAddress(int index) => _stagingAddress + ((ulong)index << PageSize.Shift);
 

@@ -5,6 +5,8 @@ namespace Hecatonchire.Install;
 /// <summary>linux/userfaultfd.h, as far as the pager uses it (struct layouts and ioctl numbers of x86-64 and arm64).</summary>
 internal static class UffdAbi
 {
+    public const nuint UFFDIO_REGISTER = 0xC020AA00;
+    public const nuint UFFDIO_UNREGISTER = 0x8010AA01;
     public const nuint UFFDIO_WAKE = 0x8010AA02;
     public const nuint UFFDIO_COPY = 0xC028AA03;
     public const nuint UFFDIO_ZEROPAGE = 0xC020AA04;
@@ -12,9 +14,11 @@ internal static class UffdAbi
     public const nuint UFFDIO_POISON = 0xC020AA08;
 
     public const byte UFFD_EVENT_PAGEFAULT = 0x12;
+    public const byte UFFD_EVENT_FORK = 0x13;
     public const byte UFFD_EVENT_REMAP = 0x14;
     public const byte UFFD_EVENT_REMOVE = 0x15;
     public const byte UFFD_EVENT_UNMAP = 0x16;
+    public const ulong UFFDIO_REGISTER_MODE_MISSING = 1;
     public const ulong UFFD_PAGEFAULT_FLAG_WRITE = 1;
     public const ulong UFFD_PAGEFAULT_FLAG_WP = 2;
 }
@@ -33,6 +37,10 @@ internal struct UffdMessage
 
     [FieldOffset(24)]
     public int Thread;
+
+    /// <summary>Of a FORK: the child's userfaultfd, a descriptor of the reader's.</summary>
+    [FieldOffset(8)]
+    public int ChildDescriptor;
 
     /// <summary>Of a change: where the range starts.</summary>
     [FieldOffset(8)]
@@ -65,6 +73,15 @@ internal struct UffdRangeMode
     public ulong Length;
     public ulong Mode;
     public long Done;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct UffdRegister
+{
+    public ulong Start;
+    public ulong Length;
+    public ulong Mode;
+    public ulong Ioctls;
 }
 
 [StructLayout(LayoutKind.Sequential)]

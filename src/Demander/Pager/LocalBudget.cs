@@ -47,6 +47,9 @@ internal readonly record struct LocalBudget
         return true;
     }
 
+    /// <summary>True for a share of what is allocated.</summary>
+    public bool IsShare => _denominator != 0;
+
     /// <summary>The budget in bytes, whole pages, for a program with <paramref name="allocated"/> sponsored bytes.</summary>
     public long Resolve(long allocated)
     {

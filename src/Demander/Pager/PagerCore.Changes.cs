@@ -25,8 +25,11 @@ internal sealed unsafe partial class PagerCore
     /// <summary>True until all changes that were read are done.</summary>
     public bool IsChangePending => _changeCount > 0;
 
-    private void NoteChange(in FaultEvent change) => _changes[(_changeHead + _changeCount++) % ChangesMax] =
-        new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+    private void NoteChange(in FaultEvent change)
+    {
+        _changes[(_changeHead + _changeCount++) % ChangesMax] = new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+        _placeChanges += change.Kind is FaultKind.Unmapped or FaultKind.Remapped ? 1 : 0;
+    }
 
     /// <summary>True when a pending change concerns a page of the range, at its old or its new address.</summary>
     private bool IsChanging(ulong address, int pages = 1)
@@ -60,7 +63,7 @@ internal sealed unsafe partial class PagerCore
         {
             ref AddressChange change = ref _changes[_changeHead];
             ulong before = change.Cursor;
-            bool isDone = Advance(ref change, ref looked);
+            bool isDone = change.Kind == FaultKind.Captured ? Adopt(ref change, ref looked) : Advance(ref change, ref looked);
             progress |= change.Cursor != before;
             if (!isDone)
             {
@@ -84,7 +87,12 @@ internal sealed unsafe partial class PagerCore
         _ = _program.Wake(done.Start, pages);
         if (done.Kind == FaultKind.Remapped)
         {
+            NotePlaced(done.Target, done.Target + (done.End - done.Start));
             _ = _program.Wake(done.Target, pages);
+        }
+        else if (done.Kind == FaultKind.Captured)
+        {
+            NotePlaced(done.Start, done.End);
         }
     }
 
@@ -110,9 +118,12 @@ internal sealed unsafe partial class PagerCore
 
                 var id = new PageId(segment.Number, (long)((change.Cursor - segment.Address) >> PageSize.Shift));
                 // A page that is being dropped is given up as it is. To wait for the evictor would be to wait for each other: its drop is told too.
-                bool isDone = change.Kind == FaultKind.Remapped
-                    ? MovePage(id, change.Target + (change.Cursor - change.Start))
-                    : Entry(id).State == PageState.Dropping || GiveUpPage(id);
+                bool isDone = change.Kind switch
+                {
+                    FaultKind.Remapped => MovePage(id, change.Target + (change.Cursor - change.Start)),
+                    FaultKind.Unmapped when _placedCount > 0 && Entry(id).State != PageState.Untouched => GiveUpUnmapped(id, change.Cursor),
+                    _ => Entry(id).State == PageState.Dropping || GiveUpPage(id),
+                };
                 if (!isDone)
                 {
                     return false;
@@ -122,6 +133,14 @@ internal sealed unsafe partial class PagerCore
 
         return true;
     }
+
+    /// <summary>As <see cref="GiveUpPage"/>, unless the address is taken again by what the page belongs to.</summary>
+    private bool GiveUpUnmapped(PageId id, ulong address) => IsTakenAgain(address) switch
+    {
+        0 => true,
+        Errno.EAGAIN => false,
+        _ => Entry(id).State == PageState.Dropping || GiveUpPage(id),
+    };
 
     /// <summary>The program has given the page's contents up. False while it is in flight.</summary>
     private bool GiveUpPage(PageId id)
@@ -167,23 +186,24 @@ internal sealed unsafe partial class PagerCore
         }
 
         entry.IsWaiting = false;
-        if (_segments.Find(address) is not { } segment)
+        if ((Captures ? FindOrMakeWindow(address) : _segments.Find(address)) is not { } segment)
         {
             // Nowhere to keep it: better the program ends than that it finds zeros, or waits for ever.
             NoteProgramError(Errno.EFAULT);
             return true;
         }
 
-        if (entry.State == PageState.Untouched)
-        {
-            return true;
-        }
-
+        // Also for a page without contents: that the old mapping of its place is gone may be told later than this.
         var moved = new PageId(segment.Number, (long)((address - segment.Address) >> PageSize.Shift));
         ref PageEntry target = ref Entry(moved);
         if (!GiveUpPage(moved))
         {
             return false;
+        }
+
+        if (entry.State == PageState.Untouched)
+        {
+            return true;
         }
 
         if (entry.State == PageState.Held)

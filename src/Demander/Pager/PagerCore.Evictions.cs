@@ -40,7 +40,7 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private bool CanTakeOut =>
         _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0
-        && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges);
+        && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges) && HasSlotsForBatch;
 
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()

@@ -51,7 +51,7 @@ internal sealed unsafe partial class PagerCore
 
             Counters.Faults++;
             LastFaultThread = fault.Thread;
-            Segment? segment = _segments.Find(fault.Address);
+            Segment? segment = Captures ? FindOrMakeWindow(fault.Address) : _segments.Find(fault.Address);
             if (segment is null)
             {
                 // A range that was freed while the event was queued: its thread gets SIGSEGV when it looks again.
@@ -326,8 +326,8 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
-        int errno = _program.Copy(AddressOf(id), _staging.Mirror(staged), 1, CopyMode.None, out int copied);
-        if (copied != 1 && errno != Errno.EEXIST)
+        int errno = CopyRun(id, _staging.Mirror(staged), 1, CopyMode.None, out int copied);
+        if (copied != 1)
         {
             _occupied--;
             NoteUninstalled(id, 1, errno);

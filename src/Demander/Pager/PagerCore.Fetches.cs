@@ -127,6 +127,11 @@ internal sealed unsafe partial class PagerCore
 
             int most = window.Stride == 1 ? window.Count - i : 1;
             int pages = state == PageState.Remote ? RemoteRun(segment, page, most) : UntouchedRun(segment, page, most);
+            if (state == PageState.Untouched && Captures && (pages = PagesBeforeKeptOut(AddressOf(id), pages)) == 0)
+            {
+                break;
+            }
+
             if (Room - pages < LowWatermark / 2 || !TryReserve(pages))
             {
                 break;
@@ -322,7 +327,7 @@ internal sealed unsafe partial class PagerCore
             }
 
             // In between there may be threads whose faults are not read or are parked: they look again, and fault again.
-            _ = _program.Wake(lowest, (int)((highest - lowest) >> PageSize.Shift) + 1);
+            _ = _program.Wake(lowest, (long)((highest - lowest) >> PageSize.Shift) + 1);
         }
         else
         {
@@ -427,12 +432,18 @@ internal sealed unsafe partial class PagerCore
         copied = 0;
         _passedOver = false;
         ulong address = AddressOf(first);
+        int most = pages;
         while (copied < pages)
         {
             int errno = _program.Copy(address + ((ulong)copied << PageSize.Shift), data + ((nint)copied << PageSize.Shift),
-                pages - copied, mode, out int done);
+                Math.Min(pages - copied, most), mode, out int done);
             copied += done;
-            if (errno == Errno.EEXIST)
+            if (errno == Errno.ENOENT && most > 1 && Captures)
+            {
+                // A run over two mappings, or over the end of one, is refused as a whole.
+                most = 1;
+            }
+            else if (errno == Errno.EEXIST)
             {
                 _passedOver = true;
                 _ = _program.Wake(address + ((ulong)copied << PageSize.Shift), 1);
@@ -444,6 +455,7 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
+        NoteCarriedOut();
         return 0;
     }
 

@@ -66,11 +66,16 @@ internal sealed unsafe partial class PagerCore
                 request.Status = _slots.Add(request.Slab, request.Slots) ? 0 : -Errno.ENOSPC;
                 return;
             case PagerRequestKind.RemoveIdleSlab:
-                bool removed = _slots.TryRemoveIdle(_segments.TotalPages, out ulong slab, out uint slots);
+                bool removed = _slots.TryRemoveIdle(Captures ? _slots.TotalSlots - _slots.FreeSlots + request.Slots : _segments.TotalPages, out ulong slab, out uint slots);
                 (request.RemovedSlab, request.RemovedSlots, request.Status) = (slab, slots, removed ? 0 : -Errno.ENOENT);
                 return;
             case PagerRequestKind.Allocate:
                 request.Status = AddSegment(request);
+                return;
+            case PagerRequestKind.Capture:
+                return;
+            case PagerRequestKind.Measure:
+                ApplyMeasure(request);
                 return;
         }
 
@@ -103,7 +108,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Goes on with the request. True when it has ended.</summary>
     private bool Step(PagerRequest request, ref bool progress)
     {
-        if (request.Status != 0 || request.Kind is PagerRequestKind.AddSlab or PagerRequestKind.RemoveIdleSlab or PagerRequestKind.Allocate)
+        if (request.Status != 0 || request.Kind is PagerRequestKind.AddSlab or PagerRequestKind.RemoveIdleSlab or PagerRequestKind.Allocate or PagerRequestKind.Measure)
         {
             return true;
         }
@@ -124,6 +129,8 @@ internal sealed unsafe partial class PagerCore
                 return true;
             case PagerRequestKind.Advise:
                 return StepAdvise(request, ref progress);
+            case PagerRequestKind.Capture:
+                return StepCapture(request);
             default:
                 return false;
         }

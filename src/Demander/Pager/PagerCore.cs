@@ -21,7 +21,8 @@ namespace Hecatonchire.Pager;
 /// pages, slots and requests, but neither the kernel nor sockets: those are behind <see cref="IProgramMemory"/> and
 /// <see cref="IDataConnection"/>, so that the simulation runs this very code. Nothing it does in RunOnce allocates, blocks,
 /// throws or logs. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
-/// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for), Changes (what it does by itself).
+/// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for), Changes (what it does by itself),
+/// Capture (memory it did not get from the pager).
 /// </summary>
 internal sealed unsafe partial class PagerCore : IDisposable
 {
@@ -162,7 +163,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
 
     /// <summary>What may be in the program at all: resident, staged and, where taking copies, both at once.</summary>
-    private long Ceiling => Math.Max(AllowancePagesMin, Math.Min(_budgetPages, _pressurePages));
+    private long Ceiling => Math.Max(AllowancePagesMin, Captures ? CapturedCeiling : Math.Min(_budgetPages, _pressurePages));
 
     /// <summary>What installs may fill. Where taking copies, the copies of one batch need room too, or nothing could ever leave.</summary>
     private long Allowance => Ceiling - (_program.TakeCopies ? Math.Clamp(Ceiling / 16, CopyPagesMin, StagingBlocks.BlockPages) : 0);
@@ -189,6 +190,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         progress |= TakeEvictorCompletions();
         progress |= TakeWritten();
         progress |= StepChanges();
+        AskWhetherAllIsTold();
         progress |= StepRequest();
         progress |= RetryParked();
         progress |= EvictAhead();
@@ -203,7 +205,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _reader.Submit();
         _writer.Submit();
         progress |= TakeFetched();
-        Counters.Publish(_inProgram, _departing, _segments.TotalPages, Allowance, _prefetch);
+        Counters.Publish(_inProgram, _departing, Captures ? CapturedPages : _segments.TotalPages, Allowance, _prefetch);
         return progress;
     }
 
@@ -233,10 +235,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     private void UpdateBudget()
     {
-        _budgetPages = _local.Resolve(_segments.TotalPages << PageSize.Shift) >> PageSize.Shift;
-        long resident = Math.Min(_budgetPages, _segments.TotalPages);
-        _queue.EnsureCapacity(resident, _segments.TotalPages);
-        _arrivals.EnsureCapacity(resident);
+        long all = Captures ? CapturedPages + _outsidePages : _segments.TotalPages;
+        _budgetPages = _local.Resolve(all << PageSize.Shift) >> PageSize.Shift;
+        EnsureQueued(Captures ? Math.Max(Math.Max(_budgetPages, _liftedPages), _occupied) : Math.Min(_budgetPages, all));
     }
 
     private bool TryReserve(long pages)

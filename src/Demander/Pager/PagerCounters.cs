@@ -19,6 +19,9 @@ internal sealed class PagerCounters
     public long PagesCleaned;
     public long PagesPrefetched;
     public long PagesLost;
+
+    /// <summary>Pages that were there when their range was captured.</summary>
+    public long PagesAdopted;
     public long StagingHits;
     public long RoomWaits;
     public long ResidentPeakPages;
@@ -30,6 +33,9 @@ internal sealed class PagerCounters
     public long PrefetchUsed;
     public long PrefetchWasted;
     public int LastProgramErrno;
+
+    /// <summary>Why pages that were there when their range was captured stay out of the pager's hands; 0: they do not.</summary>
+    public int LastCaptureErrno;
 
     public void Publish(long inProgram, long departing, long segmentPages, long allowance, IPrefetchPolicy prefetch)
     {

@@ -1,3 +1,4 @@
+using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
@@ -21,6 +22,9 @@ internal sealed record PagerOptions
 
     /// <summary>True: changed pages are written back while the program does not fault, and stay.</summary>
     public bool Clean { get; init; } = true;
+
+    /// <summary>Of a program that comes to have its memory captured: which of it.</summary>
+    public CaptureRules Capture { get; init; } = new();
 
     /// <summary>Where the sponsor's control channel listens.</summary>
     public required SponsorEndpoint Sponsor { get; init; }

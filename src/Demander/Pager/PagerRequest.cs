@@ -1,3 +1,4 @@
+using Hecatonchire.Install;
 using Hecatonchire.Pages;
 
 namespace Hecatonchire.Pager;
@@ -12,11 +13,17 @@ internal enum PagerRequestKind
     Free,
     Resize,
     Advise,
+
+    /// <summary>Takes ranges over that the program has mapped itself, with what is in them. EAGAIN: look at the mappings again.</summary>
+    Capture,
+
+    /// <summary>Tells what was measured of a program whose memory is captured.</summary>
+    Measure,
 }
 
 /// <summary>
 /// Something the program asked for, carried out by the pager thread between faults and in steps. One at a time; made
-/// and waited for by the handover thread.
+/// and waited for by the thread that serves the program, or the one that captures its memory.
 /// </summary>
 internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
 {
@@ -28,6 +35,18 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
 
     /// <summary>enum heca_advice of heca.h.</summary>
     public int Advice { get; init; }
+
+    /// <summary>Of a Capture; at most <see cref="PagerCore.CaptureRangesMax"/>.</summary>
+    public IReadOnlyList<AddressRange> Ranges { get; init; } = [];
+
+    /// <summary>Of a Capture: <see cref="PagerCore.PlaceChanges"/> before the ranges were looked for.</summary>
+    public long PlaceChanges { get; init; }
+
+    /// <summary>Of a Measure: resident pages of the program that are not in the pager's hands.</summary>
+    public long OutsidePages { get; init; }
+
+    /// <summary>Of a Measure: no more slots can be had.</summary>
+    public bool IsSponsorFull { get; init; }
 
     public ulong Slab { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Hecatonchire.Capture;
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Handover;
@@ -21,6 +22,14 @@ namespace Hecatonchire.Pager;
 /// </summary>
 internal sealed class PagerSession : IDisposable
 {
+    /// <summary>64 MiB: what a program can fill while a slab is got.</summary>
+    private const long FreeSlotsMin = (64L << 20) / PageSize.Bytes;
+
+    private const long SlotsPerSlabMax = 1L << SlotMap.SlotBits;
+
+    /// <summary>How long a sponsor that was full is not asked.</summary>
+    private const long FullAskAgainMs = 1000;
+
     private readonly SponsorClient _client;
     private readonly SponsorConnections _connections;
     private readonly List<ulong> _slabs = [];
@@ -29,7 +38,12 @@ internal sealed class PagerSession : IDisposable
     private readonly DataLink _link;
     private readonly PagerThread _thread;
     private readonly Dictionary<ulong, long> _segmentPages = [];
+    private readonly MemoryCapture? _capture;
+
+    /// <summary>Held while slabs are got or given back, by the thread that serves the program or the one that captures its memory.</summary>
+    private readonly Lock _slabLock = new();
     private long _slots;
+    private long _fullUntil;
 
     public PagerSession(PagerOptions options, SponsorClient client, SponsorConnections connections, Socket socket, int process, in HandoverMessage hello,
         ReadOnlySpan<int> descriptors, Action<PagerSession> onSponsorLost, Action<PagerSession> onMustStop, ILogger logger)
@@ -44,11 +58,15 @@ internal sealed class PagerSession : IDisposable
             var hash = new PageHash();
             CommandRing ring = Own(new CommandRing(descriptors[1], descriptors[2], hash.Key));
             PageSnapshots? snapshots = options.Clean ? Own(new PageSnapshots(process, hash)) : null;
-            var program = new KernelProgramMemory(descriptors[0], process, hello.Address, ring, snapshots, hello.Value2);
+            KernelProgramMemory program = Own(new KernelProgramMemory(descriptors[0], process, hello.Address, ring, snapshots, hello.Value2));
+            bool captures = (hello.Value2 & HandoverAbi.CanCapture) != 0;
+            AddressRange[] keptOut = captures ? KeptOut(in hello) : [];
             Core = Own(new PagerCore(
                 program, reader, writer, CreatePolicy(options.Prefetch), options.Local, HandoverAbi.StagingPages, options.Eviction)
             {
                 DirtyTracking = options.DirtyTracking,
+                Captures = captures,
+                KeptOut = keptOut,
                 OnSponsorLost = () => onSponsorLost(this),
             });
             CgroupMemory? memory = CgroupMemory.Find(process);
@@ -61,6 +79,12 @@ internal sealed class PagerSession : IDisposable
             };
             _link.Start();
             _thread.Start();
+            if (captures)
+            {
+                CapturedSession captured = Own(new CapturedSession(process, this, program, ring, keptOut, options.Local, pressure));
+                _capture = new MemoryCapture(captured, options.Capture, logger);
+                _capture.Start();
+            }
         }
         catch
         {
@@ -121,7 +145,7 @@ internal sealed class PagerSession : IDisposable
             _ = _segmentPages.Remove(address);
         }
 
-        ReturnIdleSlabs();
+        ReturnIdle();
         return status;
     }
 
@@ -145,7 +169,7 @@ internal sealed class PagerSession : IDisposable
             _segmentPages[address] = pages;
         }
 
-        ReturnIdleSlabs();
+        ReturnIdle();
         return status;
     }
 
@@ -187,7 +211,46 @@ internal sealed class PagerSession : IDisposable
     /// <summary>Has slots for <paramref name="more"/> pages beyond those of all segments; 0 or -ENOSPC.</summary>
     private int EnsureSlots(long more)
     {
-        long missing = _segmentPages.Values.Sum() + more - _slots;
+        lock (_slabLock)
+        {
+            return GainSlots(_segmentPages.Values.Sum() + more - _slots);
+        }
+    }
+
+    /// <summary>
+    /// Has <see cref="FreeSlotsMin"/> slots free, a quarter of all when there are many, and gives back what is far more. False while the sponsor
+    /// has no more; it is asked again after a second.
+    /// </summary>
+    public bool EnsureFreeSlots()
+    {
+        lock (_slabLock)
+        {
+            long wanted = Math.Max(FreeSlotsMin, _slots / 4), free = Core.FreeSlots;
+            if (free > (2 * wanted) + SlotsPerSlabMax)
+            {
+                ReturnIdleSlabs((uint)(2 * wanted));
+            }
+
+            long now = Environment.TickCount64;
+            if (free >= FreeSlotsMin || now < _fullUntil)
+            {
+                return free >= FreeSlotsMin;
+            }
+
+            // Less than wanted is better than nothing.
+            bool isGained = false;
+            for (long missing = wanted - free; !isGained && missing > 0; missing = missing > FreeSlotsMin ? missing / 2 : 0)
+            {
+                isGained = GainSlots(missing) == 0;
+            }
+
+            _fullUntil = isGained ? 0 : now + FullAskAgainMs;
+            return isGained;
+        }
+    }
+
+    private int GainSlots(long missing)
+    {
         var gained = new List<SlabEntry>();
         try
         {
@@ -229,11 +292,33 @@ internal sealed class PagerSession : IDisposable
         return Math.Clamp(wanted, _client.Hello.SlabBytesMin, Math.Min(_client.Hello.SlabBytesMax, (long)PageSize.Bytes << SlotMap.SlotBits));
     }
 
-    private void ReturnIdleSlabs()
+    /// <summary>Memory that the evictor in the program stands on.</summary>
+    private static AddressRange[] KeptOut(in HandoverMessage hello)
+    {
+        var kept = new List<AddressRange>();
+        ReadOnlySpan<ulong> pairs = hello.Payload;
+        for (int i = 0; i + 1 < pairs.Length && pairs[i] != 0; i += 2)
+        {
+            kept.Add(new AddressRange(pairs[i], pairs[i] + pairs[i + 1]));
+        }
+
+        return [.. kept];
+    }
+
+    private void ReturnIdle()
+    {
+        lock (_slabLock)
+        {
+            ReturnIdleSlabs();
+        }
+    }
+
+    /// <summary>Gives slabs back that hold no page. Where memory is captured, <paramref name="kept"/> slots stay free.</summary>
+    private void ReturnIdleSlabs(uint kept = 0)
     {
         while (true)
         {
-            using var request = new PagerRequest(PagerRequestKind.RemoveIdleSlab);
+            using var request = new PagerRequest(PagerRequestKind.RemoveIdleSlab) { Slots = kept };
             _thread.Execute(request);
             if (request.Status != 0)
             {
@@ -261,7 +346,8 @@ internal sealed class PagerSession : IDisposable
         }
     }
 
-    private int Execute(PagerRequest request)
+    /// <summary>Has the pager thread carry a request out, disposes it and returns its status.</summary>
+    public int Execute(PagerRequest request)
     {
         using (request)
         {
@@ -279,6 +365,7 @@ internal sealed class PagerSession : IDisposable
 
     private void DisposeOwned()
     {
+        _capture?.Dispose();
         _thread?.Dispose();
         for (int i = _owned.Count - 1; i >= 0; i--)
         {

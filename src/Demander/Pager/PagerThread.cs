@@ -58,6 +58,7 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(8, pinned: true);
     private readonly Thread _thread;
     private readonly bool _spin;
+    private readonly Lock _execution = new();
     private long _refreshedAt;
     private long _refreshedResident;
     private Watched _watchedReader;
@@ -110,8 +111,16 @@ internal sealed unsafe class PagerThread : IDisposable
 
     public void Start() => _thread.Start();
 
-    /// <summary>Gives a request to the pager thread and waits for its end.</summary>
+    /// <summary>Gives a request to the pager thread and waits for its end; others wait their turn.</summary>
     public void Execute(PagerRequest request)
+    {
+        lock (_execution)
+        {
+            ExecuteAlone(request);
+        }
+    }
+
+    private void ExecuteAlone(PagerRequest request)
     {
         _core.Post(request);
         Wake();

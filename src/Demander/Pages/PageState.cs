@@ -63,6 +63,9 @@ internal enum PageEvent : byte
 
     /// <summary>The program has the kernel drop the page: munmap, madvise.</summary>
     Vanish,
+
+    /// <summary>The page was there before its range became the pager's.</summary>
+    Adopt,
 }
 
 /// <summary>The page state machine: one transition function, every (state, event) pair decided.</summary>
@@ -72,12 +75,12 @@ internal static class PageTransitions
     public const PageState Impossible = (PageState)0xFF;
 
     public const int States = 10;
-    public const int Events = 24;
+    public const int Events = 25;
 
     /// <summary>The state after <paramref name="happened"/> in <paramref name="state"/>, or <see cref="Impossible"/>.</summary>
     public static PageState Next(PageState state, PageEvent happened) => (happened, state) switch
     {
-        (PageEvent.ZeroFill, PageState.Untouched) => PageState.Resident,
+        (PageEvent.ZeroFill or PageEvent.Adopt, PageState.Untouched) => PageState.Resident,
         (PageEvent.FetchStart, PageState.Remote) => PageState.Fetching,
         (PageEvent.FetchDone, PageState.Fetching) => PageState.Resident,
         (PageEvent.FetchHeld, PageState.Fetching) => PageState.Held,

@@ -95,6 +95,25 @@ internal sealed class SegmentTable : IDisposable
         return null;
     }
 
+    /// <summary>The segments beside an address that none contains: where the one below ends (0: none), where the one above starts.</summary>
+    public (ulong Start, ulong End) GapAround(ulong address)
+    {
+        (ulong start, ulong end) = (0, ulong.MaxValue);
+        for (int i = 0; i < _count; i++)
+        {
+            Segment segment = _byAddress[i]!;
+            if (segment.Address > address)
+            {
+                end = segment.Address;
+                break;
+            }
+
+            start = segment.End;
+        }
+
+        return (start, end);
+    }
+
     public void Dispose()
     {
         for (int i = 0; i < _count; i++)

@@ -93,8 +93,11 @@ internal sealed unsafe class PressureMonitor : IDisposable
     public long AllowedResidentBytes(long sponsoredResidentBytes)
     {
         Volatile.Write(ref _resident, sponsoredResidentBytes);
-        return Math.Min(Unpack(Volatile.Read(ref _published)), Volatile.Read(ref _hostAllowed));
+        return AllowedNow;
     }
+
+    /// <summary>As <see cref="AllowedResidentBytes"/> last came out, for others than the pager.</summary>
+    public long AllowedNow => Math.Min(Unpack(Volatile.Read(ref _published)), Volatile.Read(ref _hostAllowed));
 
     /// <summary>
     /// Reads usage now and renews the allowance; pager thread only, every so many installs while little room is left. One to two

@@ -147,7 +147,7 @@ public sealed class RunCommandTests : IDisposable
     private int Run(string[] options, params string[] program) => Invoke(new RunCommand(StartPager, StartSponsor), options, program);
 
     private static int Invoke(RunCommand command, string[] options, string[] program) =>
-        HecaCommandLine.Invoke(HecaCommandLine.Create(command.Create()), ["run", "--embedded", .. options, "--", .. program]);
+        HecaCommandLine.Invoke(HecaCommandLine.Create(command.Create()), ["run", "--embedded", "--capture", "no", .. options, "--", .. program]);
 
     private void CheckNothingIsLeft()
     {

@@ -19,7 +19,8 @@ public unsafe class HandoverAbiTests
         Assert.Equal(512 + (40 * 512), RingHeader.CompletionsOffset);
         Assert.Equal(512 + (56 * 512), RingHeader.HashKeyOffset);
         Assert.Equal(512 + (56 * 512) + (8 * 24), RingHeader.StagedHashesOffset);
-        Assert.Equal(512 + (56 * 512) + (8 * 24) + (8 * 4096), RingHeader.Size);
+        Assert.Equal(512 + (56 * 512) + (8 * 24) + (8 * 4096), RingHeader.StacksOffset);
+        Assert.Equal(512 + (56 * 512) + (8 * 24) + (8 * 4096) + (16 * 512), RingHeader.Size);
     }
 
     [Fact]
@@ -46,6 +47,7 @@ public unsafe class HandoverAbiTests
         Assert.Equal(320, Offset<RingHeader>(nameof(RingHeader.PagerSleeping)));
         Assert.Equal(384, Offset<RingHeader>(nameof(RingHeader.PagerReading)));
         Assert.Equal(388, Offset<RingHeader>(nameof(RingHeader.Generation)));
+        Assert.Equal(392, Offset<RingHeader>(nameof(RingHeader.HasCaptured)));
         Assert.Equal(448, Offset<RingHeader>(nameof(RingHeader.EvictorMoving)));
         Assert.Equal(32, Offset<EvictorCommand>(nameof(EvictorCommand.Generation)));
     }
@@ -58,6 +60,7 @@ public unsafe class HandoverAbiTests
         Assert.Equal(0x41434548u, HandoverAbi.Magic);
         Assert.Contains($"HECA_HANDOVER_VERSION {HandoverAbi.Version}", header, StringComparison.Ordinal);
         Assert.Contains($"HECA_RING_ENTRIES {HandoverAbi.RingEntries}", header, StringComparison.Ordinal);
+        Assert.Contains($"HECA_STACKS_MAX {HandoverAbi.StacksMax}", header, StringComparison.Ordinal);
         Assert.Contains($"HECA_STAGING_PAGES {HandoverAbi.StagingPages} ", header, StringComparison.Ordinal);
         foreach ((string name, ulong value) in ((string, ulong)[])
             [("MESSAGE_HELLO", HandoverAbi.Hello), ("MESSAGE_ALLOCATE", HandoverAbi.Allocate), ("MESSAGE_FREE", HandoverAbi.Free),
@@ -68,7 +71,8 @@ public unsafe class HandoverAbiTests
         }
 
         foreach ((string name, ulong value) in ((string, ulong)[])
-            [("MOVE", HandoverAbi.CanMove), ("POISON", HandoverAbi.CanPoison), ("WP", HandoverAbi.CanWriteProtect), ("CHANGE", HandoverAbi.CanChange)])
+            [("MOVE", HandoverAbi.CanMove), ("POISON", HandoverAbi.CanPoison), ("WP", HandoverAbi.CanWriteProtect), ("CHANGE", HandoverAbi.CanChange),
+             ("CAPTURE", HandoverAbi.CanCapture)])
         {
             Assert.Matches($"HECA_CAN_{name} +{value}u", header);
         }

@@ -9,6 +9,7 @@ public class PageTransitionsTests
     private static readonly Dictionary<(PageState State, PageEvent Event), PageState> Allowed = new()
     {
         [(PageState.Untouched, PageEvent.ZeroFill)] = PageState.Resident,
+        [(PageState.Untouched, PageEvent.Adopt)] = PageState.Resident,
         [(PageState.Untouched, PageEvent.Discard)] = PageState.Untouched,
         [(PageState.Untouched, PageEvent.Lose)] = PageState.Lost,
         [(PageState.Resident, PageEvent.TakeStart)] = PageState.Taking,

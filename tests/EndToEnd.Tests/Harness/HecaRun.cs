@@ -22,4 +22,18 @@ internal static class HecaRun
 
         return Process.Start(start)!;
     }
+
+    /// <summary>Runs it to its end; fails the test when that does not come in time.</summary>
+    public static (int Status, string Output, string Error) ToEnd(SponsorProcess sponsor, TimeSpan deadline, params string[] arguments)
+    {
+        using Process heca = Start(sponsor, "", arguments);
+        Task<string> output = heca.StandardOutput.ReadToEndAsync(), error = heca.StandardError.ReadToEndAsync();
+        if (!heca.WaitForExit(deadline))
+        {
+            heca.Kill(entireProcessTree: true);
+            Xunit.Assert.Fail($"heca {string.Join(' ', arguments)} did not end within {deadline}: {output.Result} {error.Result}");
+        }
+
+        return (heca.ExitCode, output.Result, error.Result);
+    }
 }

@@ -8,6 +8,9 @@ internal static class Programs
     /// <summary>native/tests/program.c.</summary>
     public static string Test => Path.Combine(Root, "native", "build", "tests", "heca-test-program");
 
+    /// <summary>native/tests/unaware.c.</summary>
+    public static string Unaware => Path.Combine(Root, "native", "build", "tests", "heca-unaware");
+
     public static string Sample => Path.Combine(AppContext.BaseDirectory, "heca-sample");
 
     public static string SumSample => Path.Combine(AppContext.BaseDirectory, "SumSample");

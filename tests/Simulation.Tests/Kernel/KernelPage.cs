@@ -19,6 +19,15 @@ internal enum KernelPage : byte
 
     /// <summary>A page of a mapping that is not the pager's.</summary>
     Foreign,
+
+    /// <summary>A mapping of the program's that the pager has not taken over, no page: a touch makes one, without an event.</summary>
+    Own,
+
+    /// <summary>The same with a page.</summary>
+    OwnPresent,
+
+    /// <summary>Registered with another userfaultfd: the kernel fills it for any of them.</summary>
+    Other,
 }
 
 /// <summary>How an access of a simulated thread ended.</summary>

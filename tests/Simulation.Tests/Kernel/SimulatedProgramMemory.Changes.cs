@@ -47,40 +47,54 @@ internal sealed unsafe partial class SimulatedProgramMemory
         return true;
     }
 
-    /// <summary>munmap, and mmap of something else in its place.</summary>
-    public void Replace(int first, int pages)
+    /// <summary>munmap, and mmap of something else in its place: <paramref name="with"/>.</summary>
+    public void Replace(int first, int pages, KernelPage with)
     {
-        MakeForeign(first, pages);
-        _changes.Enqueue(new FaultEvent(FaultKind.Unmapped, AddressOf(first), AddressOf(first + pages), 0));
+        bool isTold = IsAnyRegistered(first, pages);
+        for (int page = first; page < first + pages; page++)
+        {
+            Remove(page);
+            _pages[page] = with;
+        }
+
+        if (isTold)
+        {
+            _changes.Enqueue(new FaultEvent(FaultKind.Unmapped, AddressOf(first), AddressOf(first + pages), 0));
+        }
     }
 
-    /// <summary>mremap(FIXED) over a registered range, and mmap of something else in the old place.</summary>
-    public void Remap(int first, int pages, int target)
+    /// <summary>
+    /// mremap over another range, and mmap of <paramref name="with"/> in the old place. The target was unmapped before; where
+    /// <paramref name="isTargetLate"/>, by another thread, which tells of it after all.
+    /// </summary>
+    public void Remap(int first, int pages, int target, KernelPage with, bool isTargetLate)
     {
-        _changes.Enqueue(new FaultEvent(FaultKind.Unmapped, AddressOf(target), AddressOf(target + pages), 0));
+        var unmapped = new FaultEvent(FaultKind.Unmapped, AddressOf(target), AddressOf(target + pages), 0);
+        bool isTold = IsAnyRegistered(target, pages);
+        if (isTold && !isTargetLate)
+        {
+            _changes.Enqueue(unmapped);
+        }
+
         _changes.Enqueue(new FaultEvent(FaultKind.Remapped, AddressOf(first), AddressOf(first + pages), AddressOf(target)));
         for (int i = 0; i < pages; i++)
         {
             Remove(target + i);
-            _pages[target + i] = _pages[first + i];
+            (_pages[target + i], _unadopted[target + i]) = (_pages[first + i], _unadopted[first + i]);
             Buffer.MemoryCopy(Data(first + i), Data(target + i), PageSize.Bytes, PageSize.Bytes);
             InProgram += Exists(_pages[target + i]) ? 1 : 0;
+            Unadopted += _unadopted[target + i] ? 1 : 0;
         }
 
-        Replace(first, pages);
+        Replace(first, pages, with);
+        if (isTold && isTargetLate)
+        {
+            _changes.Enqueue(unmapped);
+        }
     }
 
     /// <summary>The foreign mapping is given up, and a new one of the pager's is made in its place.</summary>
     public void Reclaim(int first, int pages) => Array.Fill(_pages, KernelPage.Missing, first, pages);
-
-    private void MakeForeign(int first, int pages)
-    {
-        for (int page = first; page < first + pages; page++)
-        {
-            Remove(page);
-            _pages[page] = KernelPage.Foreign;
-        }
-    }
 
     private int ReadChanges(Span<FaultEvent> events)
     {

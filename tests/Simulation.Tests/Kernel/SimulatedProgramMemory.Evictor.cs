@@ -160,7 +160,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
         for (; moved < command.Pages; moved++)
         {
             int page = command.Source + moved;
-            if (_pages[page] == KernelPage.Foreign)
+            if (!IsRegistered(page))
             {
                 throw new SimulationException($"the evictor takes page {page} of a mapping that is not the pager's");
             }

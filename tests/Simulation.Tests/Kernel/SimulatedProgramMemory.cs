@@ -42,6 +42,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _waitKind = new FaultKind[threads + 1];
         _pending = new int[threads + 1];
         TakeCopies = takeCopies;
+        _unadopted = new bool[pages];
         _stagedFrom = new int[stagingPages];
         Array.Fill(_stagedFrom, -1);
     }
@@ -108,6 +109,12 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
                 return Touch.Done;
             case KernelPage.Foreign:
                 throw new SimulationException($"thread {thread} touches page {page}, which it has given up");
+            case KernelPage.Own:
+                NativeMemory.Clear(Data(page), PageSize.Bytes);
+                _pages[page] = KernelPage.OwnPresent;
+                return Touch.Done;
+            case KernelPage.OwnPresent:
+                return Touch.Done;
             case KernelPage.Poisoned:
                 return Touch.Bus;
             case KernelPage.Missing:
@@ -163,7 +170,12 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         for (; copied < pages; copied++)
         {
             int page = first + copied;
-            if (_pages[page] != KernelPage.Missing)
+            if (page < _pages.Length && _pages[page] == KernelPage.Other)
+            {
+                throw new SimulationException($"page {page}, of another userfaultfd, is filled");
+            }
+
+            if (page >= _pages.Length || _pages[page] != KernelPage.Missing)
             {
                 errno = ErrnoOf(page);
                 break;
@@ -233,7 +245,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     private static int PageOf(ulong address) => (int)((address - Base) >> PageSize.Shift);
 
     private int ErrnoOf(int page) => IsChanging ? Errno.EAGAIN
-        : _pages[page] is KernelPage.Unmapped or KernelPage.Foreign ? Errno.ENOENT : Errno.EEXIST;
+        : IsRegistered(page) ? Errno.EEXIST : Errno.ENOENT;
 
     private static bool Exists(KernelPage page) => page is KernelPage.Zero or KernelPage.Present;
 
@@ -243,7 +255,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _protected[page] = false;
         InProgram++;
         long counted = Counted();
-        if (InProgram - Doomed > counted)
+        if (InProgram - Doomed - Unadopted > counted)
         {
             throw new SimulationException($"page {page} was installed as number {InProgram}, the pager has counted {counted}");
         }
@@ -252,6 +264,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
     private void Remove(int page)
     {
         InProgram -= Exists(_pages[page]) ? 1 : 0;
+        NoteAdopted(page);
         _pages[page] = KernelPage.Missing;
         _protected[page] = false;
     }

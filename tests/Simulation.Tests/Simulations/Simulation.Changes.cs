@@ -15,6 +15,9 @@ internal sealed partial class Simulation
 
         /// <summary>munmap or mremap has returned, or will: something else is in the old place.</summary>
         Replaced,
+
+        /// <summary>munmap of memory that is not the pager's; something is mapped in its place later.</summary>
+        Hole,
     }
 
     private ChangePhase _phase;
@@ -31,6 +34,22 @@ internal sealed partial class Simulation
     private void Change(SimulatedSegment segment)
     {
         int offset = _random.Next(segment.Pages);
+        if (_seen.Pages > 0 && _random.Next(2) == 0)
+        {
+            // Just where the pager has looked.
+            offset = _seen.First;
+            segment = _segments.Find(other => IsIn((other.First, other.Pages), offset))!;
+            offset -= segment.First;
+        }
+        else if (_settings.Captures && _random.Next(4) == 0)
+        {
+            // Where a mapping ends and the program's own begins.
+            while (offset < segment.Pages - 1 && !(_memory.IsOwn(segment.First + offset) && IsEndOfRegistered(segment.First + offset)))
+            {
+                offset++;
+            }
+        }
+
         int most = segment.Pages - offset;
         _changed = (segment.First + offset, _random.Next(1, (_random.Next(2) == 0 ? most : Math.Min(most, 32)) + 1));
         SimulatedSegment? target = _segments.Find(other => other != segment && other.Pages >= _changed.Pages);
@@ -40,12 +59,37 @@ internal sealed partial class Simulation
             return;
         }
 
+        if (_settings.Captures && !IsOfOneKind(ref target))
+        {
+            return;
+        }
+
+        if (_settings.Captures && _memory.IsOwn(_changed.First) && IsEndOfRegistered(_changed.First) && _random.Next(2) == 0)
+        {
+            Changes++;
+            _memory.GrowOver(_changed.First, _changed.Pages);
+            ForgetChanged();
+            return;
+        }
+
+        KernelPage with = _settings.Captures ? KernelPage.Own : KernelPage.Foreign;
         Changes++;
         _changedAt = _now;
         _haste = _random.Next(3) == 0 ? 400 : 4;
         _avoided = _changed;
         switch (_random.Next(3))
         {
+            case 0 when _memory.IsOwn(_changed.First) && _random.Next(2) == 0:
+                // For a while there is nothing.
+                _phase = ChangePhase.Hole;
+                _memory.UnmapOwn(_changed.First, _changed.Pages);
+                ForgetChanged();
+                break;
+            case 0 when _memory.IsOwn(_changed.First):
+                _memory.DropOwn(_changed.First, _changed.Pages);
+                ForgetChanged();
+                _avoided = default;
+                break;
             case 0:
                 _phase = ChangePhase.Removing;
                 _memory.BeginRemove(_changed.First, _changed.Pages);
@@ -53,7 +97,7 @@ internal sealed partial class Simulation
                 break;
             case 1 when target is not null:
                 _phase = ChangePhase.Replaced;
-                _memory.Remap(_changed.First, _changed.Pages, target.First);
+                _memory.Remap(_changed.First, _changed.Pages, target.First, with, isTargetLate: _settings.Captures && _random.Next(3) == 0);
                 for (int i = 0; i < _changed.Pages; i++)
                 {
                     _model.Move(_changed.First + i, target.First + i);
@@ -62,7 +106,7 @@ internal sealed partial class Simulation
                 break;
             default:
                 _phase = ChangePhase.Replaced;
-                _memory.Replace(_changed.First, _changed.Pages);
+                _memory.Replace(_changed.First, _changed.Pages, with);
                 ForgetChanged();
                 break;
         }
@@ -97,11 +141,15 @@ internal sealed partial class Simulation
                 return;
             }
         }
-        else if (_memory.IsChanging || _core.IsChangePending)
+        else if (_phase == ChangePhase.Hole)
+        {
+            _memory.MapOwn(_changed.First, _changed.Pages);
+        }
+        else if (_memory.IsChanging || (_core.IsChangePending && !_settings.Captures))
         {
             return;
         }
-        else
+        else if (!_settings.Captures)
         {
             // As the pager takes new memory over: when nothing of the old is left.
             _memory.Reclaim(_changed.First, _changed.Pages);
@@ -117,6 +165,24 @@ internal sealed partial class Simulation
         {
             _model.Forget(page);
         }
+    }
+
+    private bool IsEndOfRegistered(int page) => page > 0 && _memory.IsRegistered(page - 1) && _memory[page - 1] != KernelPage.Other;
+
+    /// <summary>One system call is about the pager's memory or about the program's own; what it can move is the pager's.</summary>
+    private bool IsOfOneKind(ref SimulatedSegment? target)
+    {
+        bool isOwn = _memory.IsOwn(_changed.First);
+        for (int page = _changed.First; page < _changed.First + _changed.Pages; page++)
+        {
+            if (_memory.IsOwn(page) != isOwn)
+            {
+                return false;
+            }
+        }
+
+        target = isOwn ? null : target;
+        return true;
     }
 
     private static bool IsIn((int First, int Pages) range, int page) => page >= range.First && page < range.First + range.Pages;

@@ -93,21 +93,23 @@ internal sealed unsafe partial class Simulation
         {
             if (_core.Segments.Find(SimulatedProgramMemory.AddressOf(segment.First)) is { } known)
             {
-                for (long page = 0; page < known.Pages; page++)
+                long skipped = segment.First - PageOf(known);
+                PageEntry* entries = known.Entries + skipped;
+                for (long page = 0; page < (_settings.Captures ? segment.Pages : known.Pages); page++)
                 {
-                    if (known.Entries[page] is { State: PageState.Resident, IsQueued: false })
+                    if (entries[page] is { State: PageState.Resident, IsQueued: false })
                     {
                         throw new SimulationException($"page {segment.First + page} is resident and in no eviction queue");
                     }
 
                     // Once the kernel's pages and the pager's are the same again.
-                    if (!IsChanging && !_core.IsChangePending && known.Entries[page].State is PageState.Untouched or PageState.Remote or PageState.Leaving
+                    if (!IsChanging && !_core.IsChangePending && entries[page].State is PageState.Untouched or PageState.Remote or PageState.Leaving
                         && _memory[segment.First + (int)page] is KernelPage.Present or KernelPage.Zero)
                     {
-                        throw new SimulationException($"page {segment.First + page} is in the program, the pager has it {known.Entries[page].State}");
+                        throw new SimulationException($"page {segment.First + page} is in the program, the pager has it {entries[page].State}");
                     }
 
-                    remote += known.Entries[page].State is PageState.Remote or PageState.Held or PageState.Fetching ? 1 : 0;
+                    remote += entries[page].State is PageState.Remote or PageState.Held or PageState.Fetching ? 1 : 0;
                 }
             }
         }

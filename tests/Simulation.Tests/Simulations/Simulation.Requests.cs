@@ -41,7 +41,7 @@ internal sealed partial class Simulation
             (_current, _then, _currentSince) = (next.Request, next.Then, _now);
             _core.Post(next.Request);
         }
-        else if (_current is null && mayStart && (_segments.Count == 0 || _random.Next(1000) < _settings.RequestsPerThousand))
+        else if (_current is null && mayStart && !_settings.Captures && (_segments.Count == 0 || _random.Next(1000) < _settings.RequestsPerThousand))
         {
             Ask();
         }
@@ -277,6 +277,11 @@ internal sealed partial class Simulation
 
     private void GiveAllUp()
     {
+        if (_settings.Captures)
+        {
+            UnmapAll();
+        }
+
         foreach (SimulatedSegment segment in _segments.ToArray())
         {
             Free(segment);

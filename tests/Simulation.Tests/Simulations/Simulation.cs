@@ -65,7 +65,11 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction);
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction) 
+        {
+            Captures = settings.Captures,
+            KeptOut = settings.Captures ? OtherMemory : [],
+        };
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
@@ -88,6 +92,11 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     /// <summary>Runs everything: work, reading it all back, giving it all up. Throws where a rule is broken.</summary>
     public void Run()
     {
+        if (_settings.Captures)
+        {
+            MapOwnMemory();
+        }
+
         for (int i = 0; i < _settings.Steps; i++)
         {
             Step(mayStart: true);
@@ -138,6 +147,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         }
 
         StepChange(mayStart);
+        StepCapture(mayStart);
         StepRequests(mayStart && !IsChanging);
         CheckHang();
     }
@@ -147,10 +157,14 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     {
         long before = _core.OccupiedPages;
         long budget = _core.BudgetPages;
+        long adopted = _core.Counters.PagesAdopted;
         _ = _core.RunOnce();
+        adopted = _core.Counters.PagesAdopted - adopted;
         long ceiling = Math.Max(64, Math.Min(Math.Max(budget, _core.BudgetPages), _pressurePages));
-        long excess = _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
-        if (_core.OccupiedPages > before && _core.OccupiedPages > (excess == 0 ? ceiling : Math.Max(before, ceiling) + excess))
+
+        // What was there before it was the pager's is over the budget or not, as it happens.
+        long excess = _settings.Captures ? adopted : _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
+        if (_core.OccupiedPages > before && _core.OccupiedPages > (excess == 0 && !_settings.Captures ? ceiling : Math.Max(before, ceiling) + excess))
         {
             throw new SimulationException($"{_core.OccupiedPages} pages count against the budget, {ceiling} may; before it were {before}");
         }

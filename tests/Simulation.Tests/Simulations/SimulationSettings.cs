@@ -44,6 +44,9 @@ internal sealed record SimulationSettings
 
     public bool TellsChanges => ChangesPerThousand > 0;
 
+    /// <summary>True: the program maps its memory itself, and the pager takes it over.</summary>
+    public bool Captures => TellsChanges && Seed % 4 == 0;
+
     public bool Disconnects => ReaderEndsAt != 0 || WriterEndsAt != 0;
 
     public static SimulationSettings FromSeed(int seed)

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Globalization;
 using Hecatonchire.Interop;
 
 namespace Hecatonchire.Cli.Run;
@@ -9,7 +10,13 @@ internal sealed class ChildProgram : IDisposable
 {
     public const string SocketEnvironment = "HECA_SOCKET";
 
+    /// <summary>The process whose children are captured, for libheca.so in them.</summary>
+    public const string CaptureEnvironment = "HECA_CAPTURE";
+
+    public const string Library = "libheca.so";
+
     private const string LibraryPathEnvironment = "LD_LIBRARY_PATH";
+    private const string PreloadEnvironment = "LD_PRELOAD";
     private const int ExecutePermission = 1;
     private const int ExecFormatError = 8;
 
@@ -41,10 +48,18 @@ internal sealed class ChildProgram : IDisposable
     }
 
     /// <summary>Throws <see cref="CommandException"/> with status 126 where the kernel refuses to execute the file.</summary>
-    public static ChildProgram Start(string path, IReadOnlyList<string> arguments, string socketPath)
+    public static ChildProgram Start(string path, IReadOnlyList<string> arguments, string socketPath, bool captures = false)
     {
         var start = new ProcessStartInfo(path, arguments) { UseShellExecute = false };
         start.Environment[SocketEnvironment] = socketPath;
+        if (captures)
+        {
+            // What the user preloads comes first, as without us.
+            string library = Path.Combine(AppContext.BaseDirectory, Library);
+            start.Environment[PreloadEnvironment] =
+                Environment.GetEnvironmentVariable(PreloadEnvironment) is { Length: > 0 } preloaded ? $"{preloaded}:{library}" : library;
+            start.Environment[CaptureEnvironment] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+        }
 
         // For programs that link libheca.so and are not installed with it; what the user has set comes first.
         string ours = AppContext.BaseDirectory.TrimEnd('/');

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
@@ -19,14 +20,16 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 {
     private const string Usage = "usage: heca run [options] -- PROGRAM [ARGS]";
 
-    private const string Description = "Run a program that uses heca.h or the C# API, with its memory on a sponsor";
+    private const string Description = "Run a program with more memory than this host gives it: the rest is on a sponsor";
 
     private const string Details =
-        "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
+        "The program need not know of it: when its memory comes near --local, it is captured, and the pages that are not used lately\n"
+        + "go to the sponsor. Programs that use heca.h or the C# API get what they ask for instead (--capture auto).\n\n"
+        + "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
         + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
-        + "  heca run --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- ./program --its-own-options\n"
+        + "  heca run --local 256MiB --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- redis-server --save ''\n"
         + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- ./heca-sample\n"
         + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program\n";
 
@@ -34,7 +37,28 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         HelpName = "SIZE|N:M",
         DefaultValueFactory = _ => "1:4",
-        Description = "Sponsored memory that may be resident: a size such as 256MiB, or a share of what the program allocates",
+        Description = "How much of the program's memory may be here: a size such as 256MiB, or a share of what it has",
+    };
+
+    private readonly Option<string> _capture = new("--capture")
+    {
+        HelpName = "auto|yes|no",
+        DefaultValueFactory = _ => "auto",
+        Description = "Sponsor whatever memory the program has; auto: unless it links libheca.so and asks for sponsored memory itself",
+    };
+
+    private readonly Option<string> _captureMin = new("--capture-min")
+    {
+        HelpName = "SIZE",
+        DefaultValueFactory = _ => new ByteSize(CaptureRules.BytesMinDefault).ToString(),
+        Description = "Mappings that are smaller are not captured",
+    };
+
+    private readonly Option<string[]> _captureExcept = new("--capture-except")
+    {
+        HelpName = "NAME",
+        DefaultValueFactory = _ => [],
+        Description = "Mappings that are not captured, by the name that /proc/PID/maps has for them: [heap], for example; may be repeated",
     };
 
     private readonly Option<string> _prefetch = new("--prefetch")
@@ -109,7 +133,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
@@ -148,6 +172,12 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         {
             Transport = transport,
             Local = Local(parsed.GetValue(_local)!),
+            Capture = Enum.Parse<CaptureChoice>(OneOf("--capture", parsed.GetValue(_capture)!, ["auto", "yes", "no"]), ignoreCase: true),
+            CaptureRules = new CaptureRules
+            {
+                BytesMin = CaptureMin(parsed.GetValue(_captureMin)!),
+                Except = parsed.GetValue(_captureExcept) ?? [],
+            },
             Prefetch = Enum.Parse<PrefetchKind>(
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
             Eviction = Eviction(parsed.GetValue(_eviction)!),
@@ -172,6 +202,10 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private static EvictionKind Eviction(string text) => EvictionKinds.TryParse(text, out EvictionKind kind)
         ? kind
         : throw Bad($"--eviction '{text}': write one of {EvictionKinds.All}");
+
+    private static long CaptureMin(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes >= PageSize.Bytes
+        ? size.Bytes
+        : throw Bad($"--capture-min '{text}': write a size of at least {new ByteSize(PageSize.Bytes)}, such as 1MiB");
 
     private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? size.Bytes

@@ -19,6 +19,7 @@ internal static partial class RunSession
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
+        bool captures = Captures(program, settings.Capture);
         using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel);
         ILogger log = loggers.CreateLogger("heca.run");
 
@@ -35,6 +36,7 @@ internal static partial class RunSession
                 Clean = settings.Clean,
                 Transport = settings.Transport,
                 Sponsor = sponsor.Endpoint,
+                Capture = settings.CaptureRules,
                 SocketPath = directory.SocketPath,
                 StopProgramAfter = settings.StopAfter,
             },
@@ -46,7 +48,7 @@ internal static partial class RunSession
             ServingMetrics(log, metrics.EndPoint);
         }
 
-        int status = RunProgram(program, settings, pager, signals, log);
+        int status = RunProgram(program, settings, captures, pager, signals, log);
         if (settings.Stats)
         {
             RunSummary.Write(Console.Error, pager);
@@ -56,9 +58,28 @@ internal static partial class RunSession
         return pager.Failure is { } failure ? HecaCommandLine.Fail(ExitStatus.Failed, failure) : status;
     }
 
-    private static int RunProgram(string program, RunSettings settings, IPagerHost pager, SignalForwarder signals, ILogger log)
+    /// <summary>Throws <see cref="CommandException"/> where the program or the host does not allow what was asked for.</summary>
+    private static bool Captures(string program, CaptureChoice choice)
     {
-        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath);
+        ProgramKind kind = choice == CaptureChoice.No ? ProgramKind.UsesHeca : ProgramFile.Inspect(program);
+        if (kind == ProgramKind.UsesHeca && choice != CaptureChoice.Yes)
+        {
+            return false;
+        }
+
+        if (kind is ProgramKind.Static or ProgramKind.Foreign)
+        {
+            string why = kind == ProgramKind.Static ? "it is statically linked" : "it is for another kind of machine";
+            throw new CommandException(
+                $"the memory of {program} cannot be captured: {why}, so that {ChildProgram.Library} cannot be preloaded; with --capture no it runs without", ExitStatus.HostCannot);
+        }
+
+        return HostRequirements.FirstMissingForCapture() is { } missing ? throw new CommandException(missing, ExitStatus.HostCannot) : true;
+    }
+
+    private static int RunProgram(string program, RunSettings settings, bool captures, IPagerHost pager, SignalForwarder signals, ILogger log)
+    {
+        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, captures);
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);
         int status = child.WaitForExit();

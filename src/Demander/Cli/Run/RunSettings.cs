@@ -1,3 +1,4 @@
+using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -6,10 +7,23 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli.Run;
 
+/// <summary>Whether a program's memory is captured, or only what it asks for is sponsored.</summary>
+internal enum CaptureChoice
+{
+    /// <summary>By what the program's file tells.</summary>
+    Auto,
+    Yes,
+    No,
+}
+
 /// <summary>What `heca run` was asked for, checked.</summary>
 internal sealed record RunSettings
 {
     public required LocalBudget Local { get; init; }
+
+    public required CaptureChoice Capture { get; init; }
+
+    public required CaptureRules CaptureRules { get; init; }
 
     public required PrefetchKind Prefetch { get; init; }
 

@@ -1,0 +1,71 @@
+/*
+ * capture.c: the library preloaded (LD_PRELOAD) into a program that knows nothing of it. When the program starts it opens the
+ * session, no more: which memory becomes the pager's, and when, the pager decides, and does it from outside.
+ */
+#include "internal.h"
+
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* As a shell's when a program cannot be executed. */
+#define EXIT_NOT_STARTED 126
+
+bool heca_capture_is_wanted(void) {
+    /* The process whose children are to be captured: a child of the program finds the variable too, and is left alone. */
+    const char *parent = getenv("HECA_CAPTURE");
+    return parent != NULL && strtol(parent, NULL, 10) == getppid();
+}
+
+static void keep_out(uint64_t pairs[16], const void *address, uint64_t bytes) {
+    for (int i = 0; i < 16; i += 2) {
+        if (pairs[i] == 0) {
+            pairs[i] = (uintptr_t)address;
+            pairs[i + 1] = bytes;
+            return;
+        }
+    }
+}
+
+/* The library's own variables: what of them has no place in its file can lie in one mapping with memory of the
+ * program. */
+static int keep_out_variables(struct dl_phdr_info *object, size_t size, void *pairs) {
+    uint64_t here = (uintptr_t)&heca_session;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        uint64_t start = object->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_LOAD && here >= start && here < start + part->p_memsz) {
+            uint64_t first = start & ~(HECA_PAGE_BYTES - 1);
+            uint64_t end = (start + part->p_memsz + HECA_PAGE_BYTES - 1) & ~(HECA_PAGE_BYTES - 1);
+            keep_out(pairs, (const void *)(uintptr_t)first, end - first);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]) {
+    keep_out(pairs, session->staging.base, HECA_STAGING_PAGES * HECA_PAGE_BYTES);
+    keep_out(pairs, session->staging.gate, HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    keep_out(pairs, session->evictor_stack, HECA_EVICTOR_STACK_BYTES);
+    dl_iterate_phdr(keep_out_variables, pairs);
+}
+
+/* A program that was to be captured and cannot be does not run: its user counts on the memory not being here. */
+__attribute__((constructor)) static void begin(void) {
+    if (!heca_capture_is_wanted()) {
+        return;
+    }
+
+    int cancel_state;
+    int32_t status = heca_session_enter(&cancel_state);
+    if (status != 0) {
+        fprintf(stderr, "heca: the program's memory cannot be captured: %s\n", strerror(-status));
+        _exit(EXIT_NOT_STARTED);
+    }
+
+    heca_session_leave(cancel_state);
+}

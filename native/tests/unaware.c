@@ -1,0 +1,274 @@
+/*
+ * unaware.c: a program that knows nothing of libheca, for the end-to-end tests to run under `heca run`. It prints "ok" and
+ * exits 0 only if every byte was what it wrote.
+ *
+ *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
+ *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
+ *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a line: verifies
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE 4096ull
+#define WORDS (PAGE / 8)
+#define BLOCKS 64
+
+static uint64_t mix(uint64_t x) {
+    x += 0x9E3779B97F4A7C15u;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+static void wrong(const char *what, uint64_t where, uint64_t found, uint64_t expected) {
+    printf("%s %lu is %lx, not %lx\n", what, where, found, expected);
+    exit(1);
+}
+
+/* ------------------------------------------------------------------------------------------------ walk */
+
+struct walker {
+    pthread_t thread;
+    uint64_t **pages; /* each of 4,096 bytes, anywhere */
+    uint64_t count, rounds, seed;
+};
+
+static void *walk(void *argument) {
+    struct walker *walker = argument;
+    uint64_t *sums = calloc(walker->count, sizeof *sums);
+    for (uint64_t i = 0; i < walker->count; i++) {
+        for (uint64_t word = 0; word < 512; word++) {
+            walker->pages[i][word] = mix(i * 512 + word);
+        }
+    }
+    for (uint64_t round = 0; round < walker->rounds; round++) {
+        uint64_t page = mix(walker->seed + round) % walker->count;
+        walker->pages[page][7] += round;
+        sums[page] += round;
+    }
+    for (uint64_t i = 0; i < walker->count; i++) {
+        for (uint64_t word = 0; word < 512; word++) {
+            uint64_t expected = mix(i * 512 + word) + (word == 7 ? sums[i] : 0);
+            if (walker->pages[i][word] != expected) {
+                wrong("word", i * 512 + word, walker->pages[i][word], expected);
+            }
+        }
+    }
+    return NULL;
+}
+
+static int walk_both(uint64_t mib, uint64_t rounds) {
+    struct walker walkers[2] = {{.count = mib * 128, .rounds = rounds, .seed = 1},
+                                {.count = mib * 128, .rounds = rounds, .seed = 2}};
+    char *mapped = mmap(NULL, walkers[1].count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 2; i++) {
+        walkers[i].pages = malloc(walkers[i].count * sizeof *walkers[i].pages);
+        for (uint64_t page = 0; page < walkers[i].count; page++) {
+            walkers[i].pages[page] = i == 0 ? malloc(PAGE) : (uint64_t *)(mapped + page * PAGE);
+        }
+        pthread_create(&walkers[i].thread, NULL, walk, &walkers[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(walkers[i].thread, NULL);
+    }
+    puts("ok");
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ churn */
+
+struct block {
+    char *base;
+    uint64_t bytes, stamp;
+    bool is_mapped;
+};
+
+struct churner {
+    pthread_t thread;
+    struct block blocks[BLOCKS];
+    uint64_t state, rounds, block_bytes_max;
+};
+
+static uint64_t next(struct churner *churner) {
+    return churner->state = mix(churner->state);
+}
+
+/* One word in each page and the last: what of a page is moved wrongly, all of it is. */
+static void stamp_from(struct block *block, uint64_t from) {
+    for (uint64_t at = from; at + 8 <= block->bytes; at += PAGE) {
+        *(uint64_t *)(block->base + at) = mix(block->stamp + at);
+    }
+}
+
+static void check(const struct block *block, uint64_t bytes) {
+    for (uint64_t at = 0; at + 8 <= bytes; at += PAGE) {
+        uint64_t found = *(uint64_t *)(block->base + at);
+        if (found != mix(block->stamp + at)) {
+            wrong("byte", at, found, mix(block->stamp + at));
+        }
+    }
+}
+
+static void check_zeros(const char *base, uint64_t bytes) {
+    for (uint64_t at = 0; at + 8 <= bytes; at += PAGE) {
+        uint64_t found = *(const uint64_t *)(base + at);
+        if (found != 0) {
+            wrong("new byte", at, found, 0);
+        }
+    }
+}
+
+static uint64_t some_bytes(struct churner *churner) {
+    uint64_t bytes = next(churner) % churner->block_bytes_max;
+    return next(churner) % 4 == 0 ? bytes + 1 : bytes / 16 + 1;
+}
+
+static void allocate(struct churner *churner, struct block *block) {
+    block->bytes = some_bytes(churner);
+    block->stamp = next(churner);
+    block->is_mapped = next(churner) % 2 == 0;
+    if (block->is_mapped) {
+        block->bytes = (block->bytes + PAGE - 1) & ~(PAGE - 1);
+        block->base = mmap(NULL, block->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        check_zeros(block->base, block->bytes);
+    } else if (next(churner) % 2 == 0) {
+        block->base = calloc(1, block->bytes);
+        check_zeros(block->base, block->bytes);
+    } else {
+        block->base = malloc(block->bytes);
+    }
+    stamp_from(block, 0);
+}
+
+static void resize(struct churner *churner, struct block *block) {
+    uint64_t before = block->bytes, bytes = some_bytes(churner);
+    if (block->is_mapped) {
+        bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
+        block->base = mremap(block->base, before, bytes, MREMAP_MAYMOVE);
+        if (bytes > before) {
+            check_zeros(block->base + before, bytes - before);
+        }
+    } else {
+        block->base = realloc(block->base, bytes);
+    }
+    check(block, bytes < before ? bytes : before);
+    block->bytes = bytes;
+    stamp_from(block, 0);
+}
+
+static void give_up(struct churner *churner, struct block *block) {
+    if (!block->is_mapped) {
+        return;
+    }
+    madvise(block->base, block->bytes, MADV_DONTNEED);
+    check_zeros(block->base, block->bytes);
+    stamp_from(block, 0);
+}
+
+static void release(struct block *block) {
+    if (block->is_mapped) {
+        munmap(block->base, block->bytes);
+    } else {
+        free(block->base);
+    }
+    block->base = NULL;
+}
+
+static void *churn(void *argument) {
+    struct churner *churner = argument;
+    for (uint64_t round = 0; round < churner->rounds; round++) {
+        struct block *block = &churner->blocks[next(churner) % BLOCKS];
+        if (block->base == NULL) {
+            allocate(churner, block);
+            continue;
+        }
+        check(block, block->bytes);
+        switch (next(churner) % 4) {
+        case 0:
+            release(block);
+            break;
+        case 1:
+            give_up(churner, block);
+            break;
+        case 2:
+            resize(churner, block);
+            break;
+        default:
+            block->stamp = next(churner);
+            stamp_from(block, 0);
+        }
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (churner->blocks[i].base != NULL) {
+            check(&churner->blocks[i], churner->blocks[i].bytes);
+            release(&churner->blocks[i]);
+        }
+    }
+    return NULL;
+}
+
+static int churn_all(uint64_t mib, uint64_t rounds, unsigned threads) {
+    static struct churner churners[16];
+    for (unsigned i = 0; i < threads && i < 16; i++) {
+        churners[i].state = i + 1;
+        churners[i].rounds = rounds;
+        churners[i].block_bytes_max = (mib << 20) / threads / BLOCKS * 2;
+        pthread_create(&churners[i].thread, NULL, churn, &churners[i]);
+    }
+    for (unsigned i = 0; i < threads && i < 16; i++) {
+        pthread_join(churners[i].thread, NULL);
+    }
+    puts("ok");
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ still */
+
+static void ready(void) {
+    char line[64];
+    puts("ready");
+    fflush(stdout);
+    if (fgets(line, sizeof line, stdin) == NULL) {
+        exit(1);
+    }
+}
+
+static int still(uint64_t mib) {
+    uint64_t bytes = mib << 20;
+    uint64_t *words = malloc(bytes);
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        if (i == bytes / 16) {
+            ready();
+        }
+        words[i] = mix(i);
+    }
+    ready();
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        if (words[i] != mix(i)) {
+            wrong("word", i, words[i], mix(i));
+        }
+    }
+    puts("ok");
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    uint64_t mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    uint64_t rounds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
+    if (mib == 0) {
+        fprintf(stderr, "usage: heca-unaware walk|churn|still MIB ...\n");
+        return 2;
+    }
+    if (strcmp(argv[1], "walk") == 0) {
+        return walk_both(mib, rounds);
+    }
+    if (strcmp(argv[1], "churn") == 0 && argc > 4) {
+        return churn_all(mib, rounds, (unsigned)atoi(argv[4]));
+    }
+    return strcmp(argv[1], "still") == 0 ? still(mib) : 2;
+}

@@ -1,0 +1,43 @@
+using Hecatonchire.Install;
+using Hecatonchire.Pager;
+
+namespace Hecatonchire.Capture;
+
+/// <summary>A program whose memory is captured, and its pager, as the capturing thread sees them. Any call may come from that thread.</summary>
+internal interface ICapturedProgram
+{
+    /// <summary>Resident pages that belong to no file. Throws <see cref="IOException"/> once the program is gone.</summary>
+    long ReadAnonymousPages();
+
+    void ReadMappings(List<Mapping> mappings);
+
+    /// <summary>Adds the ranges that must stay out of the pager's hands now.</summary>
+    void ReadKeptOut(List<AddressRange> ranges);
+
+    /// <summary>Pages of the program that the pager counts: captured ones, and those on their way out.</summary>
+    long PagesInHand { get; }
+
+    /// <summary>What the program may have here, in pages, were it to have <paramref name="all"/>: by `--local` and by its memory cgroup.</summary>
+    long BoundPages(long all, long anonymous);
+
+    /// <summary><see cref="PagerCore.PlaceChanges"/>.</summary>
+    long PlaceChanges { get; }
+
+    /// <summary><see cref="IProgramMemory.FindRegistered"/>.</summary>
+    int FindRegistered(ulong address);
+
+    /// <summary>Has the pager take ranges over; 0 or -errno.</summary>
+    int Capture(IReadOnlyList<AddressRange> ranges, long placeChanges);
+
+    /// <summary>Lets go of a range that turned out not to be the program's private memory.</summary>
+    void Release(AddressRange range);
+
+    /// <summary>Tells the pager what it has not in hand, and whether there is no more to be had from the sponsor.</summary>
+    void Measure(long outsidePages, bool isSponsorFull);
+
+    /// <summary><see cref="KernelProgramMemory.Forks"/>.</summary>
+    int Forks { get; }
+
+    /// <summary>Has so many slots free, or tries to; false when the sponsor has no more.</summary>
+    bool EnsureFreeSlots();
+}

@@ -1,0 +1,224 @@
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pager;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Capture;
+
+/// <summary>
+/// The thread that makes a program's memory the pager's. As long as the program stays well below what it may have here nothing is captured, and it runs as it
+/// would alone, huge pages included. Then all that is eligible is; and from then on what it maps anew, whenever that has
+/// become resident in some amount. How often it looks follows from how soon that can be.
+/// </summary>
+internal sealed partial class MemoryCapture : IDisposable
+{
+    /// <summary>How fast a program can fill memory, at most.</summary>
+    private const double PagesPerMs = 1000;
+
+    private const double PauseMsMin = 1;
+    private const double PauseMsMaxBefore = 50;
+    private const double PauseMsMax = 25;
+
+    /// <summary>How often what was measured is told where it has hardly changed: a share of all data as budget grows with them.</summary>
+    private const long TellMsMax = 1000;
+
+    /// <summary>With less than this outside the pager's hands anew, mappings are not looked for.</summary>
+    private const long NewPagesMin = (4L << 20) / PageSize.Bytes;
+
+    /// <summary>A program that keeps changing its address space is looked at again so many times, then at the next turn.</summary>
+    private const int TriesMax = 8;
+
+    private readonly ICapturedProgram _program;
+    private readonly CaptureRules _rules;
+    private readonly ILogger _log;
+    private readonly ManualResetEvent _stop = new(false);
+    private readonly List<Mapping> _mappings = [];
+    private readonly List<AddressRange> _ranges = [];
+    private readonly List<AddressRange> _keptOut = [];
+    private readonly HashSet<AddressRange> _refused = [];
+    private Thread? _thread;
+    private long _outsideAtLook;
+    private long _outsideTold = -1;
+    private long _toldAt;
+    private bool _fullTold;
+    private int _forksTold;
+    private bool _isPrepared;
+
+    public MemoryCapture(ICapturedProgram program, CaptureRules rules, ILogger log) => (_program, _rules, _log) = (program, rules, log);
+
+    /// <summary>True once memory has been captured.</summary>
+    public bool IsCapturing { get; private set; }
+
+    public void Start()
+    {
+        _thread = new Thread(Run, maxStackSize: 256 * 1024) { Name = "heca-capture", IsBackground = true };
+        _thread.Start();
+    }
+
+    public void Dispose()
+    {
+        _stop.Set();
+        _thread?.Join();
+        _stop.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            for (double pause = PauseMsMin; !_stop.WaitOne(TimeSpan.FromMilliseconds(pause));)
+            {
+                pause = Step();
+            }
+        }
+        catch (IOException)
+        {
+            // The program has ended.
+        }
+        catch (Exception e)
+        {
+            Environment.FailFast("the capturing thread ended by an exception: " + e.Message, e);
+        }
+    }
+
+    /// <summary>Looks once; returns in how many milliseconds to look again.</summary>
+    internal double Step()
+    {
+        long anonymous = _program.ReadAnonymousPages();
+        long outside = Math.Max(0, anonymous - _program.PagesInHand);
+        long bound = _program.BoundPages(anonymous, anonymous);
+        if (!IsCapturing)
+        {
+            long start = bound - (bound / 8);
+            if (anonymous < start)
+            {
+                // Slots are got ahead: a program that fills fast would be far above the bound by the time they are there.
+                if (!_isPrepared && anonymous >= bound / 2)
+                {
+                    _isPrepared = true;
+                    _ = _program.EnsureFreeSlots();
+                }
+
+                return Math.Clamp((start - anonymous) / PagesPerMs, PauseMsMin, PauseMsMaxBefore);
+            }
+
+            IsCapturing = true;
+            LogStarted((anonymous << PageSize.Shift) >> 20, (bound << PageSize.Shift) >> 20);
+            Tell(outside, isSponsorFull: !_program.EnsureFreeSlots());
+            outside = Look();
+        }
+
+        if (_program.Forks != _forksTold)
+        {
+            _forksTold = _program.Forks;
+            LogForked();
+        }
+
+        long step = Math.Max(NewPagesMin, bound / 32);
+        if (outside - _outsideAtLook >= step)
+        {
+            outside = Look();
+        }
+
+        _outsideAtLook = Math.Min(_outsideAtLook, outside);
+        bool isFull = !_program.EnsureFreeSlots();
+        bool isDue = Environment.TickCount64 - _toldAt >= TellMsMax;
+        if (Math.Abs(outside - _outsideTold) >= Math.Min(step / 4, NewPagesMin) || isFull || isFull != _fullTold || isDue)
+        {
+            Tell(outside, isFull);
+        }
+
+        return Math.Clamp((_outsideAtLook + step - outside) / PagesPerMs, PauseMsMin, PauseMsMax);
+    }
+
+    private void Tell(long outside, bool isSponsorFull)
+    {
+        if (isSponsorFull && !_fullTold)
+        {
+            LogFull();
+        }
+
+        _program.Measure(outside, isSponsorFull);
+        (_outsideTold, _fullTold, _toldAt) = (outside, isSponsorFull, Environment.TickCount64);
+    }
+
+    /// <summary>Captures what is eligible and not captured yet. Returns the pages that are outside afterwards.</summary>
+    private long Look()
+    {
+        for (int tries = 0; tries < TriesMax && !TryCapture(); tries++)
+        {
+        }
+
+        return _outsideAtLook = Math.Max(0, _program.ReadAnonymousPages() - _program.PagesInHand);
+    }
+
+    /// <summary>False when the address space changed meanwhile, so that something may be left.</summary>
+    private bool TryCapture()
+    {
+        // Before the look: what the pager reads of changes from here on makes the look void.
+        long changes = _program.PlaceChanges;
+        _program.ReadMappings(_mappings);
+        _ranges.Clear();
+        _keptOut.Clear();
+        _program.ReadKeptOut(_keptOut);
+        bool isComplete = true;
+        foreach (AddressRange piece in _mappings.SelectMany(mapping => _rules.PiecesOf(mapping, _keptOut)))
+        {
+            int found = _refused.Contains(piece) ? 0 : _program.FindRegistered(piece.Start);
+            isComplete &= found != Errno.EAGAIN;
+            if (found == Errno.ENOENT)
+            {
+                _ranges.Add(piece);
+            }
+        }
+
+        foreach (AddressRange[] batch in _ranges.Chunk(PagerCore.CaptureRangesMax))
+        {
+            int status = _program.Capture(batch, changes);
+            if (status == -Errno.EAGAIN)
+            {
+                return false;
+            }
+
+            ReleaseStrangers(batch);
+            LogCaptured(batch.Length, batch[0].Start, status);
+            if (status != 0)
+            {
+                // One of another userfaultfd, for example: it stays out.
+                _refused.UnionWith(batch.Where(range => _program.FindRegistered(range.Start) == Errno.ENOENT));
+            }
+        }
+
+        return isComplete;
+    }
+
+    /// <summary>Between the look and the registration something else can have been mapped in the place: shared memory, for example.</summary>
+    private void ReleaseStrangers(IEnumerable<AddressRange> captured)
+    {
+        _program.ReadMappings(_mappings);
+        foreach (AddressRange range in captured)
+        {
+            foreach (Mapping mapping in _mappings)
+            {
+                ulong start = Math.Max(range.Start, mapping.Range.Start), end = Math.Min(range.End, mapping.Range.End);
+                if (start < end && (mapping.IsShared || mapping.Inode != 0))
+                {
+                    _program.Release(new AddressRange(start, end));
+                }
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The program has {Resident} MiB of {Bound} MiB here: its memory is captured from now on")]
+    private partial void LogStarted(long resident, long bound);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Captured {Ranges} ranges from {Start:X} on; status {Status}")]
+    private partial void LogCaptured(int ranges, ulong start, int status);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The program forked by a way that libheca does not see: the child stops where it touches a page that is not here")]
+    private partial void LogForked();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The sponsor has no more memory to lend: the program's grows here, above --local; raise the sponsor's --memory")]
+    private partial void LogFull();
+}

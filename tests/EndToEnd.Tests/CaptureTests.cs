@@ -1,0 +1,307 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.RegularExpressions;
+using Hecatonchire.Host;
+using Hecatonchire.Interop;
+using Hecatonchire.Tests.Harness;
+using Xunit;
+
+namespace Hecatonchire.Tests;
+
+/// <summary>Programs that know nothing of heca, from Debian's packages and from a compiler, with more memory than they may have here.</summary>
+public sealed partial class CaptureTests : IDisposable
+{
+    private const int SIGKILL = 9;
+
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(120);
+
+    private readonly SponsorProcess _sponsor = new("1GiB");
+
+    public CaptureTests() => Capability.Require("move", UserfaultfdOpening.Try().CanMove, "this kernel has no UFFDIO_MOVE (it is in Linux 6.8)");
+
+    public void Dispose() => _sponsor.Dispose();
+
+    [Theory]
+    [InlineData("16MiB", "walk 64 30000")]
+    [InlineData("1:4", "walk 64 30000")]
+    [InlineData("12MiB", "churn 96 3000 4")]
+    [InlineData("8MiB", "churn 48 4000 1")]
+    public void Every_byte_is_right_whatever_the_program_does_to_its_address_space(string local, string mode)
+    {
+        (int status, string output, string error) = Run(["--local", local, "--stats"], [Programs.Unaware, .. mode.Split(' ')]);
+        Assert.Equal((0, "ok\n"), (status, output));
+        Assert.True(PagesOut(error) > 500, error);
+    }
+
+    /// <summary>The bound is for all the program has, with some room for what it makes while it is not yet captured.</summary>
+    [Fact]
+    public void The_program_stays_within_its_bound_once_it_is_captured()
+    {
+        using Process heca = Start(["--local", "32MiB"], [Programs.Unaware, "still", "160"]);
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        int program = ChildOf(heca.Id);
+        Assert.True(SpinWait.SpinUntil(() => AnonymousMiB(program) <= 40, Deadline), $"{AnonymousMiB(program)} MiB are resident");
+
+        heca.StandardInput.WriteLine();
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        Assert.True(SpinWait.SpinUntil(() => AnonymousMiB(program) <= 40, Deadline), $"{AnonymousMiB(program)} MiB are resident");
+        heca.StandardInput.WriteLine();
+        Assert.Equal("ok", heca.StandardOutput.ReadLine());
+        Assert.True(heca.WaitForExit(Deadline));
+        Assert.Equal(0, heca.ExitCode);
+    }
+
+    [Fact]
+    public void A_program_that_never_comes_near_its_bound_is_not_touched()
+    {
+        (int status, string output, string error) = Run(["--local", "512MiB", "--stats"], [Programs.Unaware, "walk", "64", "20000"]);
+        Assert.Equal((0, "ok\n"), (status, output));
+        Assert.Contains("faults         0:", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_sponsor_that_is_full_lets_the_program_grow_here()
+    {
+        using var small = new SponsorProcess("64MiB");
+        (int status, string output, string error) = HecaRun.ToEnd(small, Deadline, ["--local", "16MiB", "--", Programs.Unaware, "walk", "160", "20000"]);
+        Assert.Equal((0, "ok\n"), (status, output));
+        Assert.Contains("no more memory to lend", error, StringComparison.Ordinal);
+    }
+
+    /// <summary>fork would need the pages that are not here; programs that only want to start another have other ways.</summary>
+    [Fact]
+    public void A_captured_program_starts_others_but_does_not_fork()
+    {
+        const string Script = """
+            import os, subprocess
+            a = bytearray(80 << 20)
+            a[::4096] = b'x' * len(a[::4096])
+            try:
+                os.fork()
+                print('forked')
+            except OSError as e:
+                print(e.errno)
+            print(subprocess.run(['echo', 'spawned'], capture_output=True, text=True).stdout.strip())
+            os.closerange(3, 4096)
+            print(a[::4096] == b'x' * len(a[::4096]))
+            """;
+        (int status, string output, string error) = Run(["--local", "24MiB"], [Python, "-c", Script]);
+        Assert.Equal((0, "12\nspawned\nTrue\n"), (status, output));
+        Assert.Contains("fork was refused", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_the_program_starts_before_it_is_captured_runs_as_ever()
+    {
+        (int status, string output, string error) = Run([], ["bash", "-c", "(echo sub); /bin/echo $(echo two); exec /bin/echo three"]);
+        Assert.Equal((0, "sub\ntwo\nthree\n", ""), (status, output, error));
+    }
+
+    [Fact]
+    public void A_killed_sponsor_is_a_SIGBUS_and_a_reason()
+    {
+        using Process heca = Start(["--local", "32MiB"], [Programs.Unaware, "still", "128"]);
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        heca.StandardInput.WriteLine();
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        _sponsor.Kill();
+        heca.StandardInput.WriteLine();
+        string error = heca.StandardError.ReadToEnd();
+        Assert.True(heca.WaitForExit(Deadline));
+        Assert.Equal(1, heca.ExitCode);
+        Assert.Contains("is lost", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_killed_pager_stops_the_program_with_a_reason_and_no_zeros()
+    {
+        using Process heca = Start(["--local", "32MiB", "--stop-after", "1"], [Programs.Unaware, "still", "128"]);
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        heca.StandardInput.WriteLine();
+        Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        int program = ChildOf(heca.Id);
+        Assert.Equal(0, Libc.Kill(heca.Id, SIGKILL));
+        heca.StandardInput.WriteLine();
+        Assert.Contains("its pager is gone", heca.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        Assert.Equal("", heca.StandardOutput.ReadToEnd());
+        Assert.True(SpinWait.SpinUntil(() => !Directory.Exists($"/proc/{program}") || IsZombie(program), Deadline), "it still runs");
+    }
+
+    [Fact]
+    public void A_static_program_is_refused_with_a_way_out()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"heca-static-{Environment.ProcessId}");
+        byte[] shell = File.ReadAllBytes("/bin/sh");
+        (shell[56], shell[57]) = (0, 0);
+        File.WriteAllBytes(path, shell);
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        try
+        {
+            (int status, string _, string error) = Run([], [path]);
+            Assert.Equal(3, status);
+            Assert.Matches("^heca: .*statically linked.*--capture no.*\n$", error);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void Python_with_numpy_sorts_and_multiplies_as_without()
+    {
+        Capability.Require("numpy", Execute(Python, "-c", "import numpy").ExitCode == 0, "no python3-numpy");
+        const string Script = """
+            import hashlib, numpy
+            a = numpy.random.default_rng(7).integers(0, 1 << 62, size=8 << 20, dtype=numpy.int64)
+            a.sort()
+            print(hashlib.sha256(a).hexdigest())
+            m = numpy.random.default_rng(8).integers(0, 100, size=(1600, 1600)).astype(numpy.float64)
+            print(hashlib.sha256(m @ m).hexdigest())
+            """;
+        (int _, string expected, string _) = Execute(Python, "-c", Script);
+        (int status, string output, string error) = Run(["--local", "16MiB", "--stats"], [Python, "-c", Script]);
+        Assert.Equal((0, expected), (status, output));
+        Assert.True(PagesOut(error) > 10_000, error);
+    }
+
+    [Fact]
+    public void Sqlite_in_memory_is_built_indexed_queried_and_whole()
+    {
+        const string Script = """
+            import random, sqlite3
+            c = sqlite3.connect(':memory:')
+            c.execute('pragma cache_size=-2000000')
+            c.execute('create table t(id integer primary key, k integer, v blob)')
+            r = random.Random(1)
+            c.executemany('insert into t(k, v) values(?, ?)', ((r.randrange(1 << 30), r.randbytes(900)) for _ in range(40000)))
+            c.execute('create index i on t(k)')
+            print(c.execute('select count(*), sum(k), sum(length(v)) from t where k between 1000 and 900000000').fetchone())
+            print(c.execute('pragma integrity_check').fetchone())
+            """;
+        (int _, string expected, string _) = Execute(Python, "-c", Script);
+        (int status, string output, string error) = Run(["--local", "16MiB", "--stats"], [Python, "-c", Script]);
+        Assert.Equal((0, expected), (status, output));
+        Assert.Contains("ok", output, StringComparison.Ordinal);
+        Assert.True(PagesOut(error) > 5_000, error);
+    }
+
+    [Fact]
+    public async Task Redis_keeps_every_value()
+    {
+        Capability.Require("redis", File.Exists("/usr/bin/redis-server"), "no redis-server");
+        const int Values = 20_000;
+        int port = FreePort();
+        using Process heca = Start(["--local", "32MiB", "--stats"], ["redis-server", "--port", $"{port}", "--bind", "127.0.0.1", "--save", ""]);
+        Task<string> output = heca.StandardOutput.ReadToEndAsync(), error = heca.StandardError.ReadToEndAsync();
+        using (TcpClient client = Connect(port))
+        using (NetworkStream stream = client.GetStream())
+        {
+            for (int round = 0; round < 2; round++)
+            {
+                for (int i = round; i < Values; i += round + 1)
+                {
+                    Assert.Equal("+OK", Ask(stream, $"SET key:{i} {Value(i, round)}"));
+                }
+            }
+
+            for (int i = Values - 1; i >= 0; i--)
+            {
+                Assert.Equal(Value(i, i % 2), Ask(stream, $"GET key:{i}"));
+            }
+
+            stream.Write("SHUTDOWN NOSAVE\r\n"u8);
+        }
+
+        Assert.True(heca.WaitForExit(Deadline), "redis did not end");
+        string told = await error;
+        Assert.True(heca.ExitCode == 0, await output + told);
+        Assert.True(PagesOut(told) > 5_000, told);
+    }
+
+    private static string Python => "/usr/bin/python3";
+
+    private static string Value(int key, int round) => new string((char)('a' + ((key + round) % 26)), 3000) + key.ToString(CultureInfo.InvariantCulture);
+
+    private static string Ask(NetworkStream stream, string command)
+    {
+        stream.Write(Encoding.ASCII.GetBytes(command + "\r\n"));
+        string line = ReadLine(stream);
+        return line.StartsWith('$') ? ReadLine(stream) : line;
+    }
+
+    private static string ReadLine(NetworkStream stream)
+    {
+        var line = new StringBuilder();
+        for (int c = stream.ReadByte(); c is not '\n' and >= 0; c = stream.ReadByte())
+        {
+            _ = c == '\r' ? line : line.Append((char)c);
+        }
+
+        return line.ToString();
+    }
+
+    private static TcpClient Connect(int port)
+    {
+        TcpClient? client = null;
+        Assert.True(SpinWait.SpinUntil(
+            () =>
+            {
+                try
+                {
+                    client = new TcpClient();
+                    client.Connect(IPAddress.Loopback, port);
+                    return true;
+                }
+                catch (SocketException)
+                {
+                    client!.Dispose();
+                    return false;
+                }
+            },
+            Deadline), "redis does not listen");
+        client!.NoDelay = true;
+        return client;
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static (int ExitCode, string Output, string Error) Execute(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
+    }
+
+    private Process Start(string[] options, string[] program) => HecaRun.Start(_sponsor, "", [.. options, "--", .. program]);
+
+    private (int Status, string Output, string Error) Run(string[] options, string[] program) =>
+        HecaRun.ToEnd(_sponsor, Deadline, [.. options, "--", .. program]);
+
+    private static int ChildOf(int parent) => int.Parse(
+        Directory.GetDirectories($"/proc/{parent}/task").SelectMany(task => File.ReadAllText($"{task}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .First(child => File.ReadAllText($"/proc/{child}/comm").StartsWith("heca-unaware", StringComparison.Ordinal)),
+        CultureInfo.InvariantCulture);
+
+    private static bool IsZombie(int process) => File.ReadAllText($"/proc/{process}/stat").Contains(") Z ", StringComparison.Ordinal);
+
+    private static long AnonymousMiB(int process) => long.Parse(
+        File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal))["RssAnon:".Length..^2],
+        CultureInfo.InvariantCulture) / 1024;
+
+    private static long PagesOut(string stats) => long.Parse(
+        PagesOutPattern().Match(stats).Groups[1].Value.Replace(",", "", StringComparison.Ordinal), NumberStyles.None, CultureInfo.InvariantCulture);
+
+    [GeneratedRegex(@"in, ([\d,]+) out")]
+    private static partial Regex PagesOutPattern();
+}
