@@ -33,6 +33,8 @@ has_library libibverbs.so.1 && [ -d /etc/libibverbs.d ] || wished+=(ibverbs-prov
 if [ "$purpose" = test ]; then
     has_python zmq || missing+=(python3-zmq)
     has_python msgpack || missing+=(python3-msgpack)
+    has_python numpy || missing+=(python3-numpy)
+    command -v redis-server >/dev/null || missing+=(redis-server)
     command -v promtool >/dev/null || missing+=(prometheus)
 elif [ "$purpose" = test-vm ]; then
     command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
@@ -56,7 +58,7 @@ elif [ "$purpose" = check ]; then
     command -v clang-format >/dev/null || missing+=(clang-format)
 fi
 
-# For promtool only: the daemons of the package are neither started now nor at the next boot.
+# For promtool and redis-server as a program: the daemons of the packages are neither started now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=no
 forget_policy() { [ "$policy_is_ours" = no ] || rm -f "$policy"; }
@@ -87,6 +89,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     rm -f "$log"
     case " ${missing[*]} " in
     *' prometheus '*) command -v systemctl >/dev/null && systemctl disable --quiet prometheus.service 2>/dev/null || true ;;
+    esac
+    case " ${missing[*]} " in
+    *' redis-server '*) command -v systemctl >/dev/null && systemctl disable --quiet redis-server.service 2>/dev/null || true ;;
     esac
 fi
 

@@ -1,6 +1,6 @@
 /*
- * capture.c: the library preloaded (LD_PRELOAD) into a program that knows nothing of it. When the program starts it opens the
- * session, no more: which memory becomes the pager's, and when, the pager decides, and does it from outside.
+ * capture.c: the library preloaded (LD_PRELOAD) into a program that knows nothing of it. When the program starts it
+ * opens the session, no more: which memory becomes the pager's, and when, the pager decides, and does it from outside.
  */
 #include "internal.h"
 
@@ -14,7 +14,8 @@
 #define EXIT_NOT_STARTED 126
 
 bool heca_capture_is_wanted(void) {
-    /* The process whose children are to be captured: a child of the program finds the variable too, and is left alone. */
+    /* The process whose children are to be captured: a child of the program finds the variable too, and is left alone.
+     */
     const char *parent = getenv("HECA_CAPTURE");
     return parent != NULL && strtol(parent, NULL, 10) == getppid();
 }

@@ -11,11 +11,10 @@
  *
  *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
  *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
- *               HECA_CAN_* bits. With HECA_CAN_CAPTURE the payload holds up to eight pairs of address and bytes, 0 after
- *               the last: memory that must stay out of the pager's hands.
- *               Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never).
- *      ALLOCATE address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the
- *               segment's page table, which the library keeps open, so that it outlives the pager.
+ *               HECA_CAN_* bits. With HECA_CAN_CAPTURE the payload holds up to eight pairs of address and bytes, 0
+ * after the last: memory that must stay out of the pager's hands. Answer: value0 = milliseconds after which a program
+ * whose pager died is stopped (0: never). ALLOCATE address/bytes = the new, already registered range. Answer carries
+ * one descriptor: the memfd of the segment's page table, which the library keeps open, so that it outlives the pager.
  *      FREE     address = start of a segment. The answer comes when no page of it is resident or in flight;
  *               the library then unregisters and unmaps.
  *      RESIZE   address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
@@ -60,7 +59,8 @@ enum heca_message_kind {
 #define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
 #define HECA_CAN_WP 4u     /* segments are registered for write-protection too */
 #define HECA_CAN_CHANGE 8u /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
-#define HECA_CAN_CAPTURE 16u /* with CAN_CHANGE: the pager may register any private anonymous memory but what is kept out */
+#define HECA_CAN_CAPTURE                                                                                               \
+    16u /* with CAN_CHANGE: the pager may register any private anonymous memory but what is kept out */
 
 struct heca_message {
     uint32_t magic;
@@ -157,7 +157,8 @@ _Static_assert(offsetof(struct heca_ring, completions) == 512 + 40 * HECA_RING_E
 _Static_assert(offsetof(struct heca_ring, hash_key) == 512 + 56 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, staged_hashes) == 512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS,
                "mirrored in HandoverAbi.cs");
-_Static_assert(offsetof(struct heca_ring, stacks) == 512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS + 8 * HECA_STAGING_PAGES,
+_Static_assert(offsetof(struct heca_ring, stacks) ==
+                   512 + 56 * HECA_RING_ENTRIES + 8 * HECA_HASH_KEY_WORDS + 8 * HECA_STAGING_PAGES,
                "mirrored in HandoverAbi.cs");
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * interpose.c: the functions of the C library that the preloaded library stands in for, all of them passed on in a program
- * that is not captured. Calls that the C library makes itself do not come here: nothing that must not be missed rests on it,
- * but for fork, of which the pager learns all the same.
+ * interpose.c: the functions of the C library that the preloaded library stands in for, all of them passed on in a
+ * program that is not captured. Calls that the C library makes itself do not come here: nothing that must not be missed
+ * rests on it, but for fork, of which the pager learns all the same.
  */
 #include "internal.h"
 
@@ -114,8 +114,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
                           void *argument) {
     static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     if (next == NULL) {
-        next = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT,
-                                                                                             "pthread_create");
+        next =
+            (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
     }
 
     struct start *start = captures() ? malloc(sizeof *start) : NULL;

@@ -64,7 +64,7 @@ static void after_fork_in_child(void) {
         return; /* no session ever: the child may have one of its own */
     }
 
-    session->ring = NULL; /* neither is mapped here (MADV_DONTFORK) */
+    session->ring = NULL;          /* neither is mapped here (MADV_DONTFORK) */
     session->evictor_stack = NULL; /* is, and stays: see make_evictor_stack */
     session->staging.base = NULL;
     session->staging.gate = NULL;
@@ -136,7 +136,8 @@ static int32_t open_memory(struct session *session) {
     }
 
     /* Without EVENT_FORK a child would find zeros where pages are not here; with it, it waits. */
-    uint64_t events = (captures ? UFFD_FEATURE_EVENT_FORK : 0) | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+    uint64_t events = (captures ? UFFD_FEATURE_EVENT_FORK : 0) | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
+                      UFFD_FEATURE_EVENT_UNMAP;
     status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
                                      (can_change ? events : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
                                  &session->userfault);

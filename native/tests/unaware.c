@@ -1,10 +1,11 @@
 /*
- * unaware.c: a program that knows nothing of libheca, for the end-to-end tests to run under `heca run`. It prints "ok" and
- * exits 0 only if every byte was what it wrote.
+ * unaware.c: a program that knows nothing of libheca, for the end-to-end tests to run under `heca run`. It prints "ok"
+ * and exits 0 only if every byte was what it wrote.
  *
  *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
  *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
- *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a line: verifies
+ *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a line:
+ * verifies
  */
 #include <pthread.h>
 #include <stdbool.h>

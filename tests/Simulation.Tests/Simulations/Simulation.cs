@@ -65,7 +65,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction) 
+        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction)
         {
             Captures = settings.Captures,
             KeptOut = settings.Captures ? OtherMemory : [],
