@@ -55,12 +55,11 @@ enum heca_message_kind {
 };
 
 /* What the kernel lets the library do; the pager adapts. */
-#define HECA_CAN_MOVE 1u   /* UFFDIO_MOVE works (tried, not just announced) */
-#define HECA_CAN_POISON 2u /* UFFDIO_POISON is announced */
-#define HECA_CAN_WP 4u     /* segments are registered for write-protection too */
-#define HECA_CAN_CHANGE 8u /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
-#define HECA_CAN_CAPTURE                                                                                               \
-    16u /* with CAN_CHANGE: the pager may register any private anonymous memory but what is kept out */
+#define HECA_CAN_MOVE 1u     /* UFFDIO_MOVE works (tried, not just announced) */
+#define HECA_CAN_POISON 2u   /* UFFDIO_POISON is announced */
+#define HECA_CAN_WP 4u       /* segments are registered for write-protection too */
+#define HECA_CAN_CHANGE 8u   /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
+#define HECA_CAN_CAPTURE 16u /* with CAN_CHANGE: the pager may register memory itself, but what is kept out */
 
 struct heca_message {
     uint32_t magic;

@@ -2,12 +2,15 @@ using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
 using Hecatonchire.Cli.Run;
+using Hecatonchire.Cli.Status;
 
 return HecaCommandLine.Invoke(
     HecaCommandLine.Create(
         new RunCommand(Composition.StartPager, Composition.StartSponsor).Create(),
         BenchCommand.Create(),
         BenchWorkerCommand.Create(),
+        StatusCommand.Create(),
+        TopCommand.Create(),
         CheckCommand.Create(),
         VersionCommand.Create()),
     args);

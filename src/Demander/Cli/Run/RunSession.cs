@@ -2,6 +2,7 @@ using System.Net;
 using Hecatonchire.Host;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
+using Hecatonchire.Status;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli.Run;
@@ -48,7 +49,20 @@ internal static partial class RunSession
             ServingMetrics(log, metrics.EndPoint);
         }
 
-        int status = RunProgram(program, settings, captures, pager, signals, log);
+        var subject = new StatusSubject
+        {
+            Command = program,
+            Local = settings.Local.ToString(),
+            IsCaptured = captures,
+            Sponsor = $"{sponsor.Endpoint.Host}:{sponsor.Endpoint.Port}",
+        };
+        using StatusServer? answers = StatusServer.TryStart(pager, subject, out string problem);
+        if (answers is null)
+        {
+            NotAnswering(log, problem);
+        }
+
+        int status = RunProgram(program, settings, subject, pager, signals, log);
         if (settings.Stats)
         {
             RunSummary.Write(Console.Error, pager);
@@ -77,9 +91,10 @@ internal static partial class RunSession
         return HostRequirements.FirstMissingForCapture() is { } missing ? throw new CommandException(missing, ExitStatus.HostCannot) : true;
     }
 
-    private static int RunProgram(string program, RunSettings settings, bool captures, IPagerHost pager, SignalForwarder signals, ILogger log)
+    private static int RunProgram(string program, RunSettings settings, StatusSubject subject, IPagerHost pager, SignalForwarder signals, ILogger log)
     {
-        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, captures);
+        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, subject.IsCaptured);
+        subject.Program = child.ProcessId;
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);
         int status = child.WaitForExit();
@@ -92,6 +107,9 @@ internal static partial class RunSession
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Metrics are served on http://{EndPoint}/metrics")]
     private static partial void ServingMetrics(ILogger log, IPEndPoint endPoint);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "`heca status` will not see this program: {Problem}")]
+    private static partial void NotAnswering(ILogger log, string problem);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} started: {Program}")]
     private static partial void Started(ILogger log, int process, string program);
