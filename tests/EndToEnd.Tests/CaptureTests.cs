@@ -107,6 +107,8 @@ public sealed partial class CaptureTests : IDisposable
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
         heca.StandardInput.WriteLine();
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
+        int program = ChildOf(heca.Id);
+        Assert.True(SpinWait.SpinUntil(() => AnonymousMiB(program) <= 40, Deadline), $"{AnonymousMiB(program)} MiB are resident");
         _sponsor.Kill();
         heca.StandardInput.WriteLine();
         string error = heca.StandardError.ReadToEnd();

@@ -105,7 +105,9 @@ internal sealed partial class MemoryCapture : IDisposable
 
             IsCapturing = true;
             LogStarted((anonymous << PageSize.Shift) >> 20, (bound << PageSize.Shift) >> 20);
-            Tell(outside, isSponsorFull: !_program.EnsureFreeSlots());
+
+            // Before slots are got, where there are none yet: what the program fills from now on waits for room.
+            Tell(outside, isSponsorFull: false);
             outside = Look();
         }
 

@@ -40,6 +40,7 @@ internal sealed class PagerHost : IPagerHost
     /// <summary>Connects to the sponsor and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
+        Preparation.Begin();
         SponsorClient client = ConnectTo(options.Sponsor);
         try
         {
