@@ -31,9 +31,9 @@ internal sealed class CapturedSession(
         ring.ReadStacks(ranges);
     }
 
-    public long BoundPages(long all, long anonymous)
+    public long BoundPages(long anonymous)
     {
-        long bound = local.Resolve(all << PageSize.Shift) >> PageSize.Shift;
+        long bound = local.Resolve(anonymous << PageSize.Shift) >> PageSize.Shift;
         bound = local.IsShare ? Math.Max(bound, BoundPagesMin) : bound;
 
         // What the cgroup leaves beyond what is there now; the pager counts what it has in hand as something that can go.

@@ -17,8 +17,8 @@ internal interface ICapturedProgram
     /// <summary>Pages of the program that the pager counts: captured ones, and those on their way out.</summary>
     long PagesInHand { get; }
 
-    /// <summary>What the program may have here, in pages, were it to have <paramref name="all"/>: by `--local` and by its memory cgroup.</summary>
-    long BoundPages(long all, long anonymous);
+    /// <summary>What the program may have here, in pages, by `--local` and by its memory cgroup, when so many are resident.</summary>
+    long BoundPages(long anonymous);
 
     /// <summary><see cref="PagerCore.PlaceChanges"/>.</summary>
     long PlaceChanges { get; }

@@ -87,7 +87,7 @@ internal sealed partial class MemoryCapture : IDisposable
     {
         long anonymous = _program.ReadAnonymousPages();
         long outside = Math.Max(0, anonymous - _program.PagesInHand);
-        long bound = _program.BoundPages(anonymous, anonymous);
+        long bound = _program.BoundPages(anonymous);
         if (!IsCapturing)
         {
             long start = bound - (bound / 8);
@@ -178,12 +178,12 @@ internal sealed partial class MemoryCapture : IDisposable
         foreach (AddressRange[] batch in _ranges.Chunk(PagerCore.CaptureRangesMax))
         {
             int status = _program.Capture(batch, changes);
+            ReleaseStrangers(batch);
             if (status == -Errno.EAGAIN)
             {
                 return false;
             }
 
-            ReleaseStrangers(batch);
             LogCaptured(batch.Length, batch[0].Start, status);
             if (status != 0)
             {

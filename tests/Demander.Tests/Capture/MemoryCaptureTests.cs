@@ -165,7 +165,7 @@ public sealed class MemoryCaptureTests : IDisposable
 
         public long ReadAnonymousPages() => AnonymousMiB * PagesPerMiB;
 
-        public long BoundPages(long all, long anonymous) => BoundMiB * PagesPerMiB;
+        public long BoundPages(long anonymous) => BoundMiB * PagesPerMiB;
 
         public void ReadMappings(List<Mapping> mappings)
         {
