@@ -21,7 +21,7 @@ internal sealed class CapturedSession(
 
     public int Forks => program.Forks;
 
-    public long ReadAnonymousPages() => _memory.ReadAnonymousPages();
+    public (long Mapped, long Anonymous) ReadPages() => _memory.ReadPages();
 
     public void ReadMappings(List<Mapping> mappings) => _memory.ReadMappings(mappings);
 
@@ -31,14 +31,21 @@ internal sealed class CapturedSession(
         ring.ReadStacks(ranges);
     }
 
-    public long BoundPages(long anonymous)
+    public long BoundPages(long anonymous) => Math.Min(LocalPages(anonymous), GroupPages(anonymous));
+
+    public bool IsStrict => pressure is { AllowedNow: not long.MaxValue };
+
+    private long LocalPages(long anonymous)
     {
         long bound = local.Resolve(anonymous << PageSize.Shift) >> PageSize.Shift;
-        bound = local.IsShare ? Math.Max(bound, BoundPagesMin) : bound;
+        return local.IsShare ? Math.Max(bound, BoundPagesMin) : bound;
+    }
 
-        // What the cgroup leaves beyond what is there now; the pager counts what it has in hand as something that can go.
+    /// <summary>What the cgroup leaves beyond what is there now; the pager counts what it has in hand as something that can go.</summary>
+    private long GroupPages(long anonymous)
+    {
         long left = pressure?.AllowedNow ?? long.MaxValue;
-        return left == long.MaxValue ? bound : Math.Min(bound, (left >> PageSize.Shift) + anonymous - PagesInHand);
+        return left == long.MaxValue ? long.MaxValue : Math.Max(0, (left >> PageSize.Shift) + anonymous - PagesInHand);
     }
 
     public int FindRegistered(ulong address) => program.FindRegistered(address, pages: 1);

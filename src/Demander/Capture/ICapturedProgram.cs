@@ -6,8 +6,10 @@ namespace Hecatonchire.Capture;
 /// <summary>A program whose memory is captured, and its pager, as the capturing thread sees them. Any call may come from that thread.</summary>
 internal interface ICapturedProgram
 {
-    /// <summary>Resident pages that belong to no file. Throws <see cref="IOException"/> once the program is gone.</summary>
-    long ReadAnonymousPages();
+    /// <summary>
+    /// Pages of address space, and of these resident ones that belong to no file. Throws <see cref="IOException"/> once the program is gone.
+    /// </summary>
+    (long Mapped, long Anonymous) ReadPages();
 
     void ReadMappings(List<Mapping> mappings);
 
@@ -19,6 +21,11 @@ internal interface ICapturedProgram
 
     /// <summary>What the program may have here, in pages, by `--local` and by its memory cgroup, when so many are resident.</summary>
     long BoundPages(long anonymous);
+
+    /// <summary>
+    /// True where the kernel kills a program that is above its bound: then memory is captured when it is mapped, not when it has been filled.
+    /// </summary>
+    bool IsStrict { get; }
 
     /// <summary><see cref="PagerCore.PlaceChanges"/>.</summary>
     long PlaceChanges { get; }

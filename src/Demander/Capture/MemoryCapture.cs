@@ -26,6 +26,9 @@ internal sealed partial class MemoryCapture : IDisposable
     /// <summary>With less than this outside the pager's hands anew, mappings are not looked for.</summary>
     private const long NewPagesMin = (4L << 20) / PageSize.Bytes;
 
+    /// <summary>Where it is strict, this much of new address space is looked at before it is filled.</summary>
+    private const long MappedPagesMin = (1L << 20) / PageSize.Bytes;
+
     /// <summary>A program that keeps changing its address space is looked at again so many times, then at the next turn.</summary>
     private const int TriesMax = 8;
 
@@ -39,6 +42,7 @@ internal sealed partial class MemoryCapture : IDisposable
     private readonly HashSet<AddressRange> _refused = [];
     private Thread? _thread;
     private long _outsideAtLook;
+    private long _mappedAtLook;
     private long _outsideTold = -1;
     private long _toldAt;
     private bool _fullTold;
@@ -85,16 +89,17 @@ internal sealed partial class MemoryCapture : IDisposable
     /// <summary>Looks once; returns in how many milliseconds to look again.</summary>
     internal double Step()
     {
-        long anonymous = _program.ReadAnonymousPages();
+        (long mapped, long anonymous) = _program.ReadPages();
         long outside = Math.Max(0, anonymous - _program.PagesInHand);
         long bound = _program.BoundPages(anonymous);
+        bool isStrict = _program.IsStrict;
         if (!IsCapturing)
         {
-            long start = bound - (bound / 8);
+            long start = isStrict ? 0 : bound - (bound / 8);
             if (anonymous < start)
             {
                 // Slots are got ahead: a program that fills fast would be far above the bound by the time they are there.
-                if (!_isPrepared && anonymous >= bound / 2)
+                if (!_isPrepared && anonymous >= start / 2)
                 {
                     _isPrepared = true;
                     _ = _program.EnsureFreeSlots();
@@ -118,12 +123,13 @@ internal sealed partial class MemoryCapture : IDisposable
         }
 
         long step = Math.Max(NewPagesMin, bound / 32);
-        if (outside - _outsideAtLook >= step)
+        if (outside - _outsideAtLook >= step || (isStrict && mapped - _mappedAtLook >= MappedPagesMin))
         {
             outside = Look();
         }
 
         _outsideAtLook = Math.Min(_outsideAtLook, outside);
+        _mappedAtLook = Math.Min(_mappedAtLook, mapped);
         bool isFull = !_program.EnsureFreeSlots();
         bool isDue = Environment.TickCount64 - _toldAt >= TellMsMax;
         if (Math.Abs(outside - _outsideTold) >= Math.Min(step / 4, NewPagesMin) || isFull || isFull != _fullTold || isDue)
@@ -131,7 +137,9 @@ internal sealed partial class MemoryCapture : IDisposable
             Tell(outside, isFull);
         }
 
-        return Math.Clamp((_outsideAtLook + step - outside) / PagesPerMs, PauseMsMin, PauseMsMax);
+        // Where it is strict, in half the time that what is left could be filled in.
+        long left = isStrict ? (bound - anonymous) / 2 : _outsideAtLook + step - outside;
+        return Math.Clamp(left / PagesPerMs, PauseMsMin, PauseMsMax);
     }
 
     private void Tell(long outside, bool isSponsorFull)
@@ -152,7 +160,8 @@ internal sealed partial class MemoryCapture : IDisposable
         {
         }
 
-        return _outsideAtLook = Math.Max(0, _program.ReadAnonymousPages() - _program.PagesInHand);
+        (_mappedAtLook, long anonymous) = _program.ReadPages();
+        return _outsideAtLook = Math.Max(0, anonymous - _program.PagesInHand);
     }
 
     /// <summary>False when the address space changed meanwhile, so that something may be left.</summary>

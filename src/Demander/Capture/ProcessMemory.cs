@@ -12,8 +12,8 @@ internal sealed class ProcessMemory(int process) : IDisposable
     private readonly byte[] _line = new byte[256];
     private byte[] _text = new byte[64 << 10];
 
-    /// <summary>Resident pages that belong to no file and to nobody else: field 2 of statm less field 3.</summary>
-    public long ReadAnonymousPages()
+    /// <summary>Fields 1 and, less the pages of files and shared memory (field 3), 2 of statm.</summary>
+    public (long Mapped, long Anonymous) ReadPages()
     {
         ReadOnlySpan<byte> text = _line.AsSpan(0, RandomAccess.Read(_statm, _line, 0));
         Span<long> fields = stackalloc long[3];
@@ -27,7 +27,8 @@ internal sealed class ProcessMemory(int process) : IDisposable
             text = text[Math.Min(digits + 1, text.Length)..];
         }
 
-        return Math.Max(0, fields[1] - fields[2]) * (Environment.SystemPageSize / PageSize.Bytes);
+        int perSystemPage = Environment.SystemPageSize / PageSize.Bytes;
+        return (fields[0] * perSystemPage, Math.Max(0, fields[1] - fields[2]) * perSystemPage);
     }
 
     public void ReadMappings(List<Mapping> mappings)

@@ -78,6 +78,24 @@ public sealed class MemoryCaptureTests : IDisposable
     }
 
     [Fact]
+    public void Where_the_kernel_kills_memory_is_captured_before_it_is_filled()
+    {
+        _program.IsStrict = true;
+        _program.AnonymousMiB = 2;
+        _program.Map(16 * MiB, 4);
+        Assert.Equal(25, _capture.Step());
+        Assert.Single(_program.Captured);
+
+        _program.Map(4096 * MiB, 64);
+        Assert.Equal(25, _capture.Step());
+        Assert.Equal(new AddressRange(4096 * MiB, 4160 * MiB), _program.Captured[^1]);
+
+        // In half the time in which it could be full: 8 MiB, 1,000 pages in a millisecond.
+        _program.AnonymousMiB = 248;
+        Assert.Equal(1.024, _capture.Step());
+    }
+
+    [Fact]
     public void A_look_that_is_out_of_date_is_made_again()
     {
         _program.Map(16 * MiB, 240);
@@ -163,7 +181,9 @@ public sealed class MemoryCaptureTests : IDisposable
         public void Map(ulong start, ulong mib, string name = "") =>
             _mappings.Add(new Mapping(new AddressRange(start, start + (mib * MiB)), true, true, false, false, 0, name));
 
-        public long ReadAnonymousPages() => AnonymousMiB * PagesPerMiB;
+        public bool IsStrict { get; set; }
+
+        public (long Mapped, long Anonymous) ReadPages() => (_mappings.Sum(mapping => mapping.Range.Pages), AnonymousMiB * PagesPerMiB);
 
         public long BoundPages(long anonymous) => BoundMiB * PagesPerMiB;
 
