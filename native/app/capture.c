@@ -30,18 +30,19 @@ static void keep_out(uint64_t pairs[16], const void *address, uint64_t bytes) {
     }
 }
 
-/* The library's own variables: what of them has no place in its file can lie in one mapping with memory of the
- * program. */
+/* Variables of this library, and of those that the evictor calls: what of them has no place in a file can lie in one
+ * mapping with memory of the program. */
 static int keep_out_variables(struct dl_phdr_info *object, size_t size, void *pairs) {
     uint64_t here = (uintptr_t)&heca_session;
+    bool is_called = strstr(object->dlpi_name, "/libc.so") != NULL || strstr(object->dlpi_name, "/ld-linux") != NULL;
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &object->dlpi_phdr[i];
         uint64_t start = object->dlpi_addr + part->p_vaddr;
-        if (part->p_type == PT_LOAD && here >= start && here < start + part->p_memsz) {
+        bool is_here = here >= start && here < start + part->p_memsz;
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0 && (is_called || is_here)) {
             uint64_t first = start & ~(HECA_PAGE_BYTES - 1);
             uint64_t end = (start + part->p_memsz + HECA_PAGE_BYTES - 1) & ~(HECA_PAGE_BYTES - 1);
             keep_out(pairs, (const void *)(uintptr_t)first, end - first);
-            return 1;
         }
     }
 

@@ -1,12 +1,13 @@
 /*
- * interpose.c: the functions of the C library that the preloaded library stands in for, all of them passed on in a
- * program that is not captured. Calls that the C library makes itself do not come here: nothing that must not be missed
- * rests on it, but for fork, of which the pager learns all the same.
+ * interpose.c: the functions of the C library that the preloaded library stands in for. In a program that is not
+ * captured they do what they would without it. Calls that the C library makes itself do not come here: nothing that
+ * must not be missed rests on it, but for fork, of which the pager learns all the same.
  */
 #include "internal.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,23 @@ EXPORT int close(int descriptor) {
     }
 
     return (int)syscall(SYS_close, descriptor);
+}
+
+EXPORT int dup3(int from, int to, int flags) {
+    if (to >= 0 && captures() && lowest_own(to, to) != INT_MAX) {
+        errno = EBUSY;
+        return -1;
+    }
+
+    return (int)syscall(SYS_dup3, from, to, flags);
+}
+
+EXPORT int dup2(int from, int to) {
+    if (from == to) {
+        return fcntl(from, F_GETFD) < 0 ? -1 : to; /* which dup3 refuses */
+    }
+
+    return dup3(from, to, 0);
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) {

@@ -6,16 +6,23 @@
 #include "kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define HELLO_DESCRIPTORS 4
+
+/* Of the numbers that a process may use, the last so many. Not of millions: the kernel's table goes up to the highest.
+ */
+#define RAISED_DESCRIPTORS 64
+#define DESCRIPTORS_MAX 65536
 
 struct session heca_session = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -300,6 +307,30 @@ static int32_t say_hello(struct session *session) {
     return 0;
 }
 
+/* Out of the way of programs that count on low numbers: shells redirect to them without asking. */
+static void raise_descriptors(struct session *session) {
+    struct rlimit limit;
+    int *own[] = {&session->socket,
+                  &session->ring_descriptor,
+                  &session->commands_event,
+                  &session->completions_event,
+                  &session->self,
+                  &session->userfault.descriptor,
+                  &session->staging.userfault.descriptor};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 4 * RAISED_DESCRIPTORS) {
+        return;
+    }
+
+    uint64_t most = limit.rlim_cur < DESCRIPTORS_MAX ? limit.rlim_cur : DESCRIPTORS_MAX;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        int raised = *own[i] < 0 ? -1 : fcntl(*own[i], F_DUPFD_CLOEXEC, (int)most - RAISED_DESCRIPTORS);
+        if (raised >= 0) {
+            syscall(SYS_close, *own[i]);
+            *own[i] = raised;
+        }
+    }
+}
+
 static void watch_forks(void) {
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
@@ -318,6 +349,10 @@ static int32_t start(struct session *session) {
     status = status != 0 ? status : open_memory(session);
     status = status != 0 ? status : make_ring(session);
     status = status != 0 ? status : make_evictor_stack(session);
+    if (status == 0 && (session->can & HECA_CAN_CAPTURE) != 0) {
+        raise_descriptors(session);
+    }
+
     status = status != 0 ? status : say_hello(session);
     status = status != 0 ? status : heca_evictor_start(session);
     if (status != 0) {

@@ -21,6 +21,8 @@ internal sealed class CapturedSession(
 
     public int Forks => program.Forks;
 
+    public long SharedRounds => session.Core.Counters.SharedRounds;
+
     public (long Mapped, long Anonymous) ReadPages() => _memory.ReadPages();
 
     public void ReadMappings(List<Mapping> mappings) => _memory.ReadMappings(mappings);
@@ -55,8 +57,6 @@ internal sealed class CapturedSession(
         ring.NoteCaptured();
         return session.Execute(new PagerRequest(PagerRequestKind.Capture) { Ranges = ranges, PlaceChanges = placeChanges });
     }
-
-    public void Release(AddressRange range) => program.Unregister(range.Start, range.Pages);
 
     public void Measure(long outsidePages, bool isSponsorFull) =>
         session.Execute(new PagerRequest(PagerRequestKind.Measure) { OutsidePages = outsidePages, IsSponsorFull = isSponsorFull });

@@ -36,11 +36,11 @@ internal interface ICapturedProgram
     /// <summary>Has the pager take ranges over; 0 or -errno.</summary>
     int Capture(IReadOnlyList<AddressRange> ranges, long placeChanges);
 
-    /// <summary>Lets go of a range that turned out not to be the program's private memory.</summary>
-    void Release(AddressRange range);
-
     /// <summary>Tells the pager what it has not in hand, and whether there is no more to be had from the sponsor.</summary>
     void Measure(long outsidePages, bool isSponsorFull);
+
+    /// <summary><see cref="PagerCounters.SharedRounds"/>.</summary>
+    long SharedRounds { get; }
 
     /// <summary><see cref="KernelProgramMemory.Forks"/>.</summary>
     int Forks { get; }

@@ -47,6 +47,7 @@ internal sealed partial class MemoryCapture : IDisposable
     private long _toldAt;
     private bool _fullTold;
     private int _forksTold;
+    private bool _sharedTold;
     private bool _isPrepared;
 
     public MemoryCapture(ICapturedProgram program, CaptureRules rules, ILogger log) => (_program, _rules, _log) = (program, rules, log);
@@ -116,6 +117,12 @@ internal sealed partial class MemoryCapture : IDisposable
             outside = Look();
         }
 
+        if (_program.SharedRounds > 0 && !_sharedTold)
+        {
+            _sharedTold = true;
+            LogShared();
+        }
+
         if (_program.Forks != _forksTold)
         {
             _forksTold = _program.Forks;
@@ -132,6 +139,11 @@ internal sealed partial class MemoryCapture : IDisposable
         _mappedAtLook = Math.Min(_mappedAtLook, mapped);
         bool isFull = !_program.EnsureFreeSlots();
         bool isDue = Environment.TickCount64 - _toldAt >= TellMsMax;
+        if (isDue)
+        {
+            _refused.Clear();
+        }
+
         if (Math.Abs(outside - _outsideTold) >= Math.Min(step / 4, NewPagesMin) || isFull || isFull != _fullTold || isDue)
         {
             Tell(outside, isFull);
@@ -187,16 +199,15 @@ internal sealed partial class MemoryCapture : IDisposable
         foreach (AddressRange[] batch in _ranges.Chunk(PagerCore.CaptureRangesMax))
         {
             int status = _program.Capture(batch, changes);
-            ReleaseStrangers(batch);
             if (status == -Errno.EAGAIN)
             {
                 return false;
             }
 
             LogCaptured(batch.Length, batch[0].Start, status);
-            if (status != 0)
+            if (status == -Errno.EBUSY)
             {
-                // One of another userfaultfd, for example: it stays out.
+                // Of another userfaultfd: for now it stays out.
                 _refused.UnionWith(batch.Where(range => _program.FindRegistered(range.Start) == Errno.ENOENT));
             }
         }
@@ -204,28 +215,14 @@ internal sealed partial class MemoryCapture : IDisposable
         return isComplete;
     }
 
-    /// <summary>Between the look and the registration something else can have been mapped in the place: shared memory, for example.</summary>
-    private void ReleaseStrangers(IEnumerable<AddressRange> captured)
-    {
-        _program.ReadMappings(_mappings);
-        foreach (AddressRange range in captured)
-        {
-            foreach (Mapping mapping in _mappings)
-            {
-                ulong start = Math.Max(range.Start, mapping.Range.Start), end = Math.Min(range.End, mapping.Range.End);
-                if (start < end && (mapping.IsShared || mapping.Inode != 0))
-                {
-                    _program.Release(new AddressRange(start, end));
-                }
-            }
-        }
-    }
-
     [LoggerMessage(Level = LogLevel.Information, Message = "The program has {Resident} MiB of {Bound} MiB here: its memory is captured from now on")]
     private partial void LogStarted(long resident, long bound);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Captured {Ranges} ranges from {Start:X} on; status {Status}")]
     private partial void LogCaptured(int ranges, ulong start, int status);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The program shares its pages with a child since before they were captured, so that they cannot leave: its memory grows here, above --local")]
+    private partial void LogShared();
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The program forked by a way that libheca does not see: the child stops where it touches a page that is not here")]
     private partial void LogForked();

@@ -175,13 +175,6 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         return Libc.Ioctl(_uffd, UffdAbi.UFFDIO_REGISTER, &argument) == 0 ? 0 : Libc.Errno;
     }
 
-    /// <summary>UFFDIO_UNREGISTER: who waits there goes on as if the range had never been registered.</summary>
-    public void Unregister(ulong address, long pages)
-    {
-        var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
-        _ = Libc.Ioctl(_uffd, UffdAbi.UFFDIO_UNREGISTER, &argument);
-    }
-
     public int FindRegistered(ulong address, long pages = 1)
     {
         // A copy from where nothing can be read: the kernel looks at the target first, then at a page that is there, then finds the source missing.

@@ -6,7 +6,6 @@ namespace Hecatonchire.Install;
 internal static class UffdAbi
 {
     public const nuint UFFDIO_REGISTER = 0xC020AA00;
-    public const nuint UFFDIO_UNREGISTER = 0x8010AA01;
     public const nuint UFFDIO_WAKE = 0x8010AA02;
     public const nuint UFFDIO_COPY = 0xC028AA03;
     public const nuint UFFDIO_ZEROPAGE = 0xC020AA04;

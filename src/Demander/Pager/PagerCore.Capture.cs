@@ -25,6 +25,8 @@ internal sealed unsafe partial class PagerCore
     /// <summary>How far above the ceiling a program may grow until it is measured again, while its sponsor can take no more.</summary>
     private const long LiftPages = (64L << 20) / PageSize.Bytes;
 
+    private const long SharedLiftStep = (4L << 20) / PageSize.Bytes;
+
     /// <summary>What a system call takes, in looks at an entry.</summary>
     private const int LooksPerCall = 32;
 
@@ -37,6 +39,7 @@ internal sealed unsafe partial class PagerCore
     private long _placeChanges;
     private long _outsidePages;
     private long _liftedPages;
+    private long _sharedLiftPages;
 
     /// <summary>True: any memory of the program can become the pager's. Needs <see cref="IProgramMemory.TellsChanges"/>.</summary>
     public bool Captures { get; init; }
@@ -60,10 +63,13 @@ internal sealed unsafe partial class PagerCore
     private long CapturedPages => _inProgram + Counters.RemotePages;
 
     /// <summary>What may be in the program of its captured memory: the budget less what else of the program is resident.</summary>
-    private long CapturedCeiling => Math.Max(_liftedPages, Math.Min(Math.Max(_budgetPages - _outsidePages, _budgetPages / OutsideShareMin), _pressurePages));
+    private long CapturedCeiling => Math.Max(Math.Max(_liftedPages, _sharedLiftPages), Math.Min(Math.Max(_budgetPages - _outsidePages, _budgetPages / OutsideShareMin), _pressurePages));
 
     /// <summary>A batch may need a slot for each of its pages, and so may those that are on their way.</summary>
     private bool HasSlotsForBatch => !Captures || _slots.FreeSlots >= _departing + BatchPages;
+
+    /// <summary>Cleaning gives a slot to a page that may never leave: not those that leaving pages need.</summary>
+    private bool HasSlotsToSpare => !Captures || _slots.FreeSlots >= 2 * _staging.Count * Staging.StagingBlocks.BlockPages;
 
     /// <summary>
     /// Takes ranges over. Requests stand still while changes are carried out; here the ones that are not told yet are waited for as well, since a move of what
@@ -121,6 +127,18 @@ internal sealed unsafe partial class PagerCore
         _outsidePages = request.OutsidePages;
         _liftedPages = request.IsSponsorFull ? _occupied + LiftPages : 0;
         UpdateBudget();
+    }
+
+    /// <summary>
+    /// As many pages as there are were tried in vain since there was room: the program shares them with a child since before they were captured, or has not
+    /// written them since. A thread that waits for room goes on above the bound; that is told.
+    /// </summary>
+    private void LiftForShared()
+    {
+        _sharedSinceRoom = 0;
+        Counters.SharedRounds++;
+        _sharedLiftPages = _occupied + SharedLiftStep;
+        EnsureQueued(_sharedLiftPages);
     }
 
     /// <summary>Room in the eviction queues and in the cleaner's ring for so many resident pages; allocates.</summary>

@@ -71,7 +71,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         _cleanCount = 0;
-        return _isQuiet && MayClean && !IsChangePending && _fetches.InFlight == 0 && _departing == 0 && _request is null && StartCleaning();
+        return _isQuiet && MayClean && HasSlotsToSpare && !IsChangePending && _fetches.InFlight == 0 && _departing == 0 && _request is null && StartCleaning();
     }
 
     /// <summary>Collects the next pages that may have changed and has them copied. False when there are none.</summary>

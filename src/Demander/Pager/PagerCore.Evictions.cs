@@ -25,6 +25,9 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Pages in a row that the kernel refused to take because they are locked or no longer the pager's.</summary>
     private long _refusedInARow;
 
+    /// <summary>Captured pages that the kernel refused to take since there was room, because a child had them too when they were captured.</summary>
+    private long _sharedSinceRoom;
+
     /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
     private long _copying;
 
@@ -47,6 +50,7 @@ internal sealed unsafe partial class PagerCore
     {
         if (SponsorLost || IsChangePending || Room + _departing >= LowWatermark)
         {
+            _sharedSinceRoom = 0;
             return false;
         }
 
@@ -196,6 +200,12 @@ internal sealed unsafe partial class PagerCore
     private void NoteRefused(int done, int asked, int status)
     {
         _refusedInARow = done > 0 ? 0 : _refusedInARow + (status == -Errno.EINVAL ? asked : 0);
+        _sharedSinceRoom += Captures && status == -Errno.EBUSY ? asked - done : 0;
+        if (_sharedSinceRoom > _queue.Count + asked && _parked.Count > 0)
+        {
+            LiftForShared();
+        }
+
         if (_refusedInARow > _queue.Count + asked && _parked.Count > 0)
         {
             // Every resident page was tried in vain, and a thread waits for room: it would for ever.

@@ -52,6 +52,13 @@ internal sealed unsafe partial class PagerCore
             Counters.Faults++;
             LastFaultThread = fault.Thread;
             Segment? segment = Captures ? FindOrMakeWindow(fault.Address) : _segments.Find(fault.Address);
+            if (segment is null && Captures)
+            {
+                // No window can be made: its thread would wait, or fault, for ever.
+                NoteProgramError(Errno.ENOMEM);
+                continue;
+            }
+
             if (segment is null)
             {
                 // A range that was freed while the event was queued: its thread gets SIGSEGV when it looks again.

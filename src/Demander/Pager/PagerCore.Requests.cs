@@ -28,7 +28,8 @@ internal sealed unsafe partial class PagerCore
 
     private bool StepRequest()
     {
-        if (IsChangePending)
+        // Of a program that is gone no change will ever be done, and who waits for a request must be told.
+        if (IsChangePending && !_programGone)
         {
             return false;
         }

@@ -195,7 +195,9 @@ internal sealed class PagerHost : IPagerHost
     private void StopProgram(PagerSession session)
     {
         int errno = session.Core.Counters.LastProgramErrno;
-        Volatile.Write(ref _failure, errno != 0
+        Volatile.Write(ref _failure, errno != 0 && session.Core.Captures
+            ? $"program {session.Process} was stopped: it has locked its captured memory (mlock, mlockall), made too much of it unwritable, or moved it where it cannot be followed ({Errno.Describe(errno)}); memory that it locks must stay out: --capture-except, or no heca"
+            : errno != 0
             ? $"program {session.Process} was stopped: it unmapped or locked sponsored memory itself, or overwrote what belongs to libheca ({Errno.Describe(errno)}); free and resize it through heca.h or the C# API"
             : (_failure ?? "a page is lost") + " This kernel has no UFFDIO_POISON (it is in Linux 6.6), so the program was stopped.");
         _ = Libc.Kill(session.Process, Libc.SIGKILL);

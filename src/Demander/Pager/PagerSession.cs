@@ -25,6 +25,9 @@ internal sealed class PagerSession : IDisposable
     /// <summary>64 MiB: what a program can fill while a slab is got.</summary>
     private const long FreeSlotsMin = (64L << 20) / PageSize.Bytes;
 
+    /// <summary>With less than what can be on its way out at once, nothing may be taken out any more.</summary>
+    private const long FullBelowSlots = HandoverAbi.StagingPages;
+
     private const long SlotsPerSlabMax = 1L << SlotMap.SlotBits;
 
     /// <summary>How long a sponsor that was full is not asked.</summary>
@@ -218,8 +221,8 @@ internal sealed class PagerSession : IDisposable
     }
 
     /// <summary>
-    /// Has <see cref="FreeSlotsMin"/> slots free, a quarter of all when there are many, and gives back what is far more. False while the sponsor
-    /// has no more; it is asked again after a second.
+    /// Has <see cref="FreeSlotsMin"/> slots free, got a quarter of all at a time when there are many, and gives back what is far more. False while the
+    /// sponsor has no more and they run out; it is asked again after a second.
     /// </summary>
     public bool EnsureFreeSlots()
     {
@@ -234,7 +237,7 @@ internal sealed class PagerSession : IDisposable
             long now = Environment.TickCount64;
             if (free >= FreeSlotsMin || now < _fullUntil)
             {
-                return free >= FreeSlotsMin;
+                return free >= FullBelowSlots;
             }
 
             // Less than wanted is better than nothing.
@@ -245,7 +248,7 @@ internal sealed class PagerSession : IDisposable
             }
 
             _fullUntil = isGained ? 0 : now + FullAskAgainMs;
-            return isGained;
+            return isGained || free >= FullBelowSlots;
         }
     }
 
