@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 
 #define PAGE 4096ull
-#define WORDS (PAGE / 8)
 #define BLOCKS 64
 
 static uint64_t mix(uint64_t x) {

@@ -45,6 +45,6 @@ internal interface ICapturedProgram
     /// <summary><see cref="KernelProgramMemory.Forks"/>.</summary>
     int Forks { get; }
 
-    /// <summary>Has so many slots free, or tries to; false when the sponsor has no more.</summary>
+    /// <summary>Has slots free ahead of need, or tries to; false when they run out and the sponsor has no more.</summary>
     bool EnsureFreeSlots();
 }

@@ -37,10 +37,6 @@ internal struct UffdMessage
     [FieldOffset(24)]
     public int Thread;
 
-    /// <summary>Of a FORK: the child's userfaultfd, a descriptor of the reader's.</summary>
-    [FieldOffset(8)]
-    public int ChildDescriptor;
-
     /// <summary>Of a change: where the range starts.</summary>
     [FieldOffset(8)]
     public ulong Start;

@@ -272,8 +272,7 @@ internal sealed unsafe partial class PagerCore
             int runs = _program.FindPresent(start, new AddressRange(start, end).Pages, _present);
             if (runs < 0)
             {
-                // They stay, without being evicted.
-                Counters.LastCaptureErrno = -runs;
+                // They stay, without being evicted, and count as outside.
                 return;
             }
 

@@ -37,9 +37,6 @@ internal sealed class PagerCounters
     /// <summary>How often all pages were found shared with a child since before they were captured, so that the program had to grow above its bound.</summary>
     public long SharedRounds;
 
-    /// <summary>Why pages that were there when their range was captured stay out of the pager's hands; 0: they do not.</summary>
-    public int LastCaptureErrno;
-
     public void Publish(long inProgram, long departing, long segmentPages, long allowance, IPrefetchPolicy prefetch)
     {
         InProgramPages = inProgram;
