@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -54,6 +56,68 @@ EXPORT pid_t fork(void) {
 /* Pages given up with MADV_FREE stay until the kernel wants them, and count for nobody meanwhile. */
 EXPORT int madvise(void *address, size_t bytes, int advice) {
     return (int)syscall(SYS_madvise, address, bytes, advice == MADV_FREE && has_captured() ? MADV_DONTNEED : advice);
+}
+
+/* ------------------------------------------------------------------------------------------------ mremap */
+
+static bool copy(char *to, const char *from, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        struct iovec target = {to + done, bytes - done}, source = {(void *)(from + done), bytes - done};
+        ssize_t copied = process_vm_readv(getpid(), &target, 1, &source, 1, 0);
+        if (copied <= 0) {
+            return false;
+        }
+
+        done += (size_t)copied;
+    }
+
+    return true;
+}
+
+static void *move_by_copy(char *from, size_t before, size_t after, int flags, void *target) {
+    if ((flags & MREMAP_MAYMOVE) == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+
+    char *to = mmap(target, after, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | ((flags & MREMAP_FIXED) != 0 ? MAP_FIXED : 0), -1, 0);
+    if (to == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+
+    if (!copy(to, from, before < after ? before : after)) {
+        munmap(to, after);
+        errno = EFAULT;
+        return MAP_FAILED;
+    }
+
+    if ((flags & MREMAP_DONTUNMAP) != 0) {
+        madvise(from, before, MADV_DONTNEED);
+    } else {
+        munmap(from, before);
+    }
+
+    return to;
+}
+
+/* The kernel refuses (EFAULT) to move what is not one mapping. A mapping of the program's of which only a part is the
+ * pager's is two of them: until the pager has the rest, or for good where each had pages before they were the same.
+ * The pager takes only memory that is private, anonymous and writable, of which a copy is as good. Where the C library
+ * itself moves a mapping, in realloc, it copies as well when that fails. */
+EXPORT void *mremap(void *address, size_t before, size_t after, int flags, ...) {
+    void *target = NULL;
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0) {
+        va_list arguments;
+        va_start(arguments, flags);
+        target = va_arg(arguments, void *);
+        va_end(arguments);
+    }
+
+    void *moved = (void *)syscall(SYS_mremap, address, before, after, flags, target);
+    return moved == MAP_FAILED && errno == EFAULT && has_captured()
+               ? move_by_copy(address, before, after, flags, target)
+               : moved;
 }
 
 /* ------------------------------------------------------------------------------------------------ stacks */

@@ -4,9 +4,11 @@
  *
  *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
  *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
- *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a line:
- * verifies
+ *   heca-unaware stack MIB                  a thread whose stack is a part of a mapping, which is moved when it has
+ * ended heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a
+ * line: verifies
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +30,19 @@ static uint64_t mix(uint64_t x) {
 static void wrong(const char *what, uint64_t where, uint64_t found, uint64_t expected) {
     printf("%s %lu is %lx, not %lx\n", what, where, found, expected);
     exit(1);
+}
+
+static char *or_fail(void *mapped, const char *call) {
+    if (mapped == MAP_FAILED || mapped == NULL) {
+        printf("%s: %s\n", call, strerror(errno));
+        exit(1);
+    }
+
+    return mapped;
+}
+
+static char *map(uint64_t bytes) {
+    return or_fail(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
 }
 
 /* ------------------------------------------------------------------------------------------------ walk */
@@ -65,7 +80,7 @@ static void *walk(void *argument) {
 static int walk_both(uint64_t mib, uint64_t rounds) {
     struct walker walkers[2] = {{.count = mib * 128, .rounds = rounds, .seed = 1},
                                 {.count = mib * 128, .rounds = rounds, .seed = 2}};
-    char *mapped = mmap(NULL, walkers[1].count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *mapped = map(walkers[1].count * PAGE);
     for (int i = 0; i < 2; i++) {
         walkers[i].pages = malloc(walkers[i].count * sizeof *walkers[i].pages);
         for (uint64_t page = 0; page < walkers[i].count; page++) {
@@ -134,13 +149,13 @@ static void allocate(struct churner *churner, struct block *block) {
     block->is_mapped = next(churner) % 2 == 0;
     if (block->is_mapped) {
         block->bytes = (block->bytes + PAGE - 1) & ~(PAGE - 1);
-        block->base = mmap(NULL, block->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        block->base = map(block->bytes);
         check_zeros(block->base, block->bytes);
     } else if (next(churner) % 2 == 0) {
-        block->base = calloc(1, block->bytes);
+        block->base = or_fail(calloc(1, block->bytes), "calloc");
         check_zeros(block->base, block->bytes);
     } else {
-        block->base = malloc(block->bytes);
+        block->base = or_fail(malloc(block->bytes), "malloc");
     }
     stamp_from(block, 0);
 }
@@ -149,12 +164,12 @@ static void resize(struct churner *churner, struct block *block) {
     uint64_t before = block->bytes, bytes = some_bytes(churner);
     if (block->is_mapped) {
         bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
-        block->base = mremap(block->base, before, bytes, MREMAP_MAYMOVE);
+        block->base = or_fail(mremap(block->base, before, bytes, MREMAP_MAYMOVE), "mremap");
         if (bytes > before) {
             check_zeros(block->base + before, bytes - before);
         }
     } else {
-        block->base = realloc(block->base, bytes);
+        block->base = or_fail(realloc(block->base, bytes), "realloc");
     }
     check(block, bytes < before ? bytes : before);
     block->bytes = bytes;
@@ -227,6 +242,50 @@ static int churn_all(uint64_t mib, uint64_t rounds, unsigned threads) {
     return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ stack */
+
+#define STACK_BYTES (1ull << 20)
+
+static struct block of_stack;
+
+/* All but the stack in its middle, which is not the pager's while this thread runs, often enough to be captured. */
+static void *fill_around(void *unused) {
+    (void)unused;
+    uint64_t half = of_stack.bytes / 2;
+    struct block upper = {.base = of_stack.base + half + STACK_BYTES, .bytes = half - STACK_BYTES, .stamp = 2};
+    struct block lower = {.base = of_stack.base, .bytes = half, .stamp = 1};
+    for (int round = 0; round < 20; round++) {
+        stamp_from(&lower, 0);
+        stamp_from(&upper, 0);
+        check(&lower, lower.bytes);
+        check(&upper, upper.bytes);
+    }
+
+    return NULL;
+}
+
+static int stack(uint64_t mib) {
+    of_stack = (struct block){.base = map(mib << 20), .bytes = mib << 20};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, of_stack.base + of_stack.bytes / 2, STACK_BYTES);
+    if (pthread_create(&thread, &attributes, fill_around, NULL) != 0) {
+        return 1;
+    }
+
+    pthread_join(thread, NULL);
+    uint64_t half = of_stack.bytes / 2;
+    char *moved = or_fail(mremap(of_stack.base, of_stack.bytes, 2 * of_stack.bytes, MREMAP_MAYMOVE), "mremap");
+    struct block upper = {.base = moved + half + STACK_BYTES, .bytes = half - STACK_BYTES, .stamp = 2};
+    struct block lower = {.base = moved, .bytes = half, .stamp = 1};
+    check(&lower, lower.bytes);
+    check(&upper, upper.bytes);
+    check_zeros(moved + 2 * half, 2 * half);
+    puts("ok");
+    return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------ still */
 
 static void ready(void) {
@@ -261,7 +320,7 @@ int main(int argc, char **argv) {
     uint64_t mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     uint64_t rounds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     if (mib == 0) {
-        fprintf(stderr, "usage: heca-unaware walk|churn|still MIB ...\n");
+        fprintf(stderr, "usage: heca-unaware walk|churn|stack|still MIB ...\n");
         return 2;
     }
     if (strcmp(argv[1], "walk") == 0) {
@@ -269,6 +328,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "churn") == 0 && argc > 4) {
         return churn_all(mib, rounds, (unsigned)atoi(argv[4]));
+    }
+    if (strcmp(argv[1], "stack") == 0) {
+        return stack(mib);
     }
     return strcmp(argv[1], "still") == 0 ? still(mib) : 2;
 }
