@@ -44,6 +44,11 @@
 /* Who reads standard error may be as dead as the pager; the program ends all the same. */
 #define MESSAGE_WAIT_MS 1000
 
+/* Not the preloaded madvise, which waits while the program forks: a fork waits for this thread. */
+static int drop(void *address, uint64_t bytes) {
+    return (int)syscall(SYS_madvise, address, bytes, MADV_DONTNEED);
+}
+
 static int32_t write_protect(const struct session *session, uint64_t source, uint64_t bytes, uint64_t mode) {
     struct uffdio_writeprotect range = {.range = {source, bytes}, .mode = mode};
     for (int retries = 0; ioctl(session->userfault.descriptor, UFFDIO_WRITEPROTECT, &range) != 0;) {
@@ -69,7 +74,7 @@ static int32_t take_by_copy(const struct session *session, const struct heca_com
     }
 
     memcpy((void *)(uintptr_t)command->target, source, bytes);
-    if (madvise(source, bytes, MADV_DONTNEED) == 0) {
+    if (drop(source, bytes) == 0) {
         return 0;
     }
 
@@ -79,7 +84,7 @@ static int32_t take_by_copy(const struct session *session, const struct heca_com
     return status;
 }
 
-static bool is_pager_gone(const struct session *session) {
+bool heca_pager_is_gone(const struct session *session) {
     struct pollfd socket = {.fd = session->socket, .events = POLLRDHUP};
     return poll(&socket, 1, 0) > 0 && (socket.revents & HAS_ENDED) != 0;
 }
@@ -98,7 +103,7 @@ static bool begin_move(const struct session *session, const struct heca_command 
 
         __atomic_store_n(&ring->evictor_moving, 0, __ATOMIC_RELEASE);
         for (uint32_t waits = 1; __atomic_load_n(&ring->pager_reading, __ATOMIC_RELAXED) != 0; waits++) {
-            if (waits % READING_WAITS == 0 && is_pager_gone(session)) {
+            if (waits % READING_WAITS == 0 && heca_pager_is_gone(session)) {
                 return false;
             }
 
@@ -188,14 +193,14 @@ static void give_back(uint64_t address, const struct heca_command *command, bool
         return;
     }
 
-    if (madvise((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES, MADV_DONTNEED) == 0) {
+    if (drop((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES) == 0) {
         out->pages = command->pages;
         return;
     }
 
     while (out->pages < command->pages) {
         void *page = (void *)(uintptr_t)(address + out->pages * HECA_PAGE_BYTES);
-        if (madvise(page, HECA_PAGE_BYTES, MADV_DONTNEED) != 0) {
+        if (drop(page, HECA_PAGE_BYTES) != 0) {
             out->status = -errno;
             return;
         }

@@ -11,16 +11,15 @@
  *
  *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
  *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
- *               HECA_CAN_* bits. With HECA_CAN_CAPTURE the payload holds up to eight pairs of address and bytes, 0
- * after the last: memory that must stay out of the pager's hands. Answer: value0 = milliseconds after which a program
- * whose pager died is stopped (0: never). ALLOCATE address/bytes = the new, already registered range. Answer carries
- * one descriptor: the memfd of the segment's page table, which the library keeps open, so that it outlives the pager.
- *      FREE     address = start of a segment. The answer comes when no page of it is resident or in flight;
- *               the library then unregisters and unmaps.
- *      RESIZE   address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
- *               when the pages at the end are gone; the library then unregisters them.
- *      ADVISE   address, bytes, value0 = enum heca_advice.
- *      STATISTICS  the answer's payload is struct heca_statistics.
+ *               HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a page that only a forked child touches, and the
+ * payload holds up to eight pairs of address and bytes, 0 after the last: memory that must stay out of the pager's
+ * hands. Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never). ALLOCATE
+ * address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the segment's page
+ * table, which the library keeps open, so that it outlives the pager. FREE     address = start of a segment. The answer
+ * comes when no page of it is resident or in flight; the library then unregisters and unmaps. RESIZE   address, bytes =
+ * new length. Growing: the range is registered already. Shrinking: the answer comes when the pages at the end are gone;
+ * the library then unregisters them. ADVISE   address, bytes, value0 = enum heca_advice. STATISTICS  the answer's
+ * payload is struct heca_statistics.
  *
  * 2. The ring: shared memory with two single-producer, single-consumer queues of fixed size.
  *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
@@ -41,7 +40,7 @@
 #include <stdint.h>
 
 #define HECA_HANDOVER_MAGIC 0x41434548u /* "HECA" in memory */
-#define HECA_HANDOVER_VERSION 3
+#define HECA_HANDOVER_VERSION 4
 #define HECA_RING_ENTRIES 512
 #define HECA_STAGING_PAGES 4096 /* 16 MiB: bounds the write-backs in flight */
 
@@ -60,6 +59,9 @@ enum heca_message_kind {
 #define HECA_CAN_WP 4u       /* segments are registered for write-protection too */
 #define HECA_CAN_CHANGE 8u   /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
 #define HECA_CAN_CAPTURE 16u /* with CAN_CHANGE: the pager may register memory itself, but what is kept out */
+/* Of a child that was forked with captured memory: the pager has its userfaultfd, told with the fork, knows it by the
+ * thread that touched the page of value3, and answers with the descriptor. The HELLO has the other three. */
+#define HECA_IS_FORKED 32u
 
 struct heca_message {
     uint32_t magic;
@@ -129,7 +131,11 @@ struct heca_ring {
     _Alignas(64) uint32_t pager_reading; /* written by the pager */
     uint32_t generation;
     uint32_t has_captured; /* written by the pager, once and before it registers the first range itself */
+    /* What of changes the pager reads from its acknowledgement on may be after a fork. Odd while the program forks; it
+     * goes on into the fork, and out of it, when the pager has said the same. Between the two has_captured stays. */
+    uint32_t fork_acknowledged;           /* written by the pager */
     _Alignas(64) uint32_t evictor_moving; /* written by the evictor */
+    uint32_t fork_asked;                  /* written by the thread that forks */
     _Alignas(64) struct heca_command commands[HECA_RING_ENTRIES];
     struct heca_completion completions[HECA_RING_ENTRIES];
     uint64_t hash_key[HECA_HASH_KEY_WORDS];
@@ -150,7 +156,9 @@ _Static_assert(offsetof(struct heca_ring, pager_sleeping) == 320, "mirrored in H
 _Static_assert(offsetof(struct heca_ring, pager_reading) == 384, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, generation) == 388, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, has_captured) == 392, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, fork_acknowledged) == 396, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, evictor_moving) == 448, "mirrored in HandoverAbi.cs");
+_Static_assert(offsetof(struct heca_ring, fork_asked) == 452, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, commands) == 512, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, completions) == 512 + 40 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");
 _Static_assert(offsetof(struct heca_ring, hash_key) == 512 + 56 * HECA_RING_ENTRIES, "mirrored in HandoverAbi.cs");

@@ -7,6 +7,7 @@
  *   staging.c    where pages wait until the pager has read them
  *   evictor.c    the thread that takes and drops pages as the pager orders
  *   capture.c    for programs that know nothing of it: preloaded, opens the session when they start
+ *   fork.c       fork of a captured program
  *   interpose.c  functions of the C library that would take a captured program from under the pager
  *
  * Functions that can fail return 0 or a negative errno.
@@ -58,6 +59,7 @@ struct session {
     uint32_t can;           /* HECA_CAN_* */
     uint64_t stop_after_ms; /* 0: never */
     char *evictor_stack;    /* HECA_EVICTOR_STACK_BYTES: of its own, since a program's stacks can become the pager's */
+    char *touched;          /* a page that only a forked child touches: by that fault the pager knows it */
     char stop_message[256]; /* formatted ahead: the evictor allocates nothing */
     size_t stop_message_bytes;
 };
@@ -89,7 +91,7 @@ char *heca_map_private(uint64_t bytes, int more_flags);
 
 /* Makes the staging area and finds out whether pages can be moved into it (HECA_CAN_MOVE). */
 int32_t heca_staging_open(struct staging *staging, bool *can_move);
-/* Makes the gate, registered with `descriptor`, which is the segments'. */
+/* Makes the gate, and registers it with `descriptor`, which is the segments', where that is known (not -1). */
 int32_t heca_staging_open_gate(struct staging *staging, int descriptor);
 void heca_staging_close(struct staging *staging);
 bool heca_staging_contains(const struct staging *staging, uint64_t address, uint64_t bytes);
@@ -101,6 +103,31 @@ bool heca_segments_any(void);
 void heca_segments_occupy_in_child(void);
 
 int32_t heca_evictor_start(struct session *session);
+bool heca_pager_is_gone(const struct session *session);
+
+/* Handlers of fork (pthread_atfork) of a captured program; fork.c. */
+void heca_fork_prepare(struct session *session);
+void heca_fork_leave(struct session *session);
+/* In the child; false when the program's memory is not captured, and nothing was done. */
+bool heca_fork_resume(struct session *session);
+/* In a child, when all handlers have run: what needs the C library whole. */
+void heca_fork_finish(struct session *session);
+
+/* Lets no madvise run that drops pages, from close to open; in the child, where nobody else is, as new. */
+void heca_gate_close(void);
+void heca_gate_open(void);
+void heca_gate_reset(void);
+
+/* The calling thread's stack in the ring's table; NULL where it has none. */
+struct heca_range *heca_own_stack(const struct session *session);
+
+/* Parts of making a session, which a forked child makes again. */
+int32_t heca_session_connect(struct session *session);
+int32_t heca_session_make_ring(struct session *session);
+int32_t heca_session_make_evictor_stack(struct session *session);
+void heca_session_raise_descriptors(struct session *session);
+int32_t heca_session_say_hello(struct session *session, int *descriptor);
+void heca_session_close_all(struct session *session);
 
 /* True when this program was started to have its memory captured. */
 bool heca_capture_is_wanted(void);

@@ -1,7 +1,7 @@
 /*
  * interpose.c: the functions of the C library that the preloaded library stands in for. In a program that is not
  * captured they do what they would without it. Calls that the C library makes itself do not come here: nothing that
- * must not be missed rests on it, but for fork, of which the pager learns all the same.
+ * must not be missed rests on it.
  */
 #include "internal.h"
 
@@ -9,13 +9,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pty.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+#define HECA_MADV_DONTNEED_LOCKED 24 /* 5.18 */
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -28,34 +32,109 @@ static bool captures(void) {
 }
 
 static bool has_captured(void) {
-    return captures() && __atomic_load_n(&heca_session.ring->has_captured, __ATOMIC_RELAXED) != 0;
+    return captures() && heca_session.ring != NULL &&
+           __atomic_load_n(&heca_session.ring->has_captured, __ATOMIC_RELAXED) != 0;
 }
 
-/* A child would need the pages that are not here, and its own evictor. Better no child than one that waits for ever. */
+/* ------------------------------------------------------------------------------------------------ fork */
+
+/* The handlers of fork have run when these go on: in a child the C library is whole again, and its evictor can be
+ * started. Of a child that is made in another way the pages that are here stay here. */
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
 EXPORT pid_t fork(void) {
-    static const char text[] = "heca: fork was refused (ENOMEM): a program whose memory is captured cannot fork yet; "
-                               "posix_spawn and vfork work\n";
-    static bool told;
-    if (has_captured()) {
-        if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED)) {
-            (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    static pid_t (*next)(void);
+    if (next == NULL) {
+        next = NEXT(fork);
+    }
+
+    pid_t child = next();
+    if (child == 0) {
+        heca_fork_finish(&heca_session);
+    }
+
+    return child;
+}
+
+EXPORT int daemon(int keep_directory, int keep_streams) {
+    int status = NEXT(daemon)(keep_directory, keep_streams);
+    heca_fork_finish(&heca_session);
+    return status;
+}
+
+EXPORT pid_t forkpty(int *terminal, char *name, const struct termios *attributes, const struct winsize *size) {
+    pid_t child = NEXT(forkpty)(terminal, name, attributes, size);
+    if (child == 0) {
+        heca_fork_finish(&heca_session);
+    }
+
+    return child;
+}
+
+/* ------------------------------------------------------------------------------------------------ madvise */
+
+/* A fork that runs beside a madvise: nobody could tell the pager whether the child has the pages or not. */
+static uint32_t gate_is_closed;
+static uint32_t inside_gate;
+
+/* A handler of a signal that came within madvise can fork: it waits no longer than this. */
+#define GATE_WAITS_MAX 10000
+
+void heca_gate_close(void) {
+    __atomic_store_n(&gate_is_closed, 1, __ATOMIC_SEQ_CST);
+    for (int waits = 0; waits < GATE_WAITS_MAX && __atomic_load_n(&inside_gate, __ATOMIC_SEQ_CST) != 0; waits++) {
+        struct timespec pause = {.tv_nsec = 20000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+void heca_gate_open(void) {
+    __atomic_store_n(&gate_is_closed, 0, __ATOMIC_SEQ_CST);
+}
+
+void heca_gate_reset(void) {
+    gate_is_closed = 0;
+    inside_gate = 0;
+}
+
+static void pass_gate(void) {
+    for (;;) {
+        __atomic_add_fetch(&inside_gate, 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&gate_is_closed, __ATOMIC_SEQ_CST) == 0) {
+            return;
         }
 
-        errno = ENOMEM;
+        __atomic_sub_fetch(&inside_gate, 1, __ATOMIC_SEQ_CST);
+        struct timespec pause = {.tv_nsec = 20000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static bool drops_pages(int advice) {
+    return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
+           advice == HECA_MADV_DONTNEED_LOCKED;
+}
+
+/* Pages given up with MADV_FREE stay until the kernel wants them, and count for nobody meanwhile. What a child is to
+ * find empty, the pager does not know of: programs that ask for it have another way for older kernels. */
+EXPORT int madvise(void *address, size_t bytes, int advice) {
+    if (!has_captured()) {
+        return (int)syscall(SYS_madvise, address, bytes, advice);
+    }
+
+    if (advice == MADV_WIPEONFORK) {
+        errno = EINVAL;
         return -1;
     }
 
-    static pid_t (*next)(void);
-    if (next == NULL) {
-        next = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+    if (!drops_pages(advice)) {
+        return (int)syscall(SYS_madvise, address, bytes, advice);
     }
 
-    return next();
-}
-
-/* Pages given up with MADV_FREE stay until the kernel wants them, and count for nobody meanwhile. */
-EXPORT int madvise(void *address, size_t bytes, int advice) {
-    return (int)syscall(SYS_madvise, address, bytes, advice == MADV_FREE && has_captured() ? MADV_DONTNEED : advice);
+    pass_gate();
+    int status = (int)syscall(SYS_madvise, address, bytes, advice == MADV_FREE ? MADV_DONTNEED : advice);
+    __atomic_sub_fetch(&inside_gate, 1, __ATOMIC_SEQ_CST);
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------------ mremap */
@@ -127,6 +206,13 @@ struct start {
     void *argument;
 };
 
+/* Of the calling thread, in the table; a child has another table. */
+static __thread int own_stack __attribute__((tls_model("initial-exec"))) = -1;
+
+struct heca_range *heca_own_stack(const struct session *session) {
+    return own_stack < 0 ? NULL : &session->ring->stacks[own_stack];
+}
+
 static void publish(struct heca_range *range) {
     pthread_attr_t attributes;
     void *stack = NULL;
@@ -140,36 +226,36 @@ static void publish(struct heca_range *range) {
     __atomic_store_n(&range->address, (uintptr_t)stack, __ATOMIC_RELEASE);
 }
 
-static struct heca_range *claim(void) {
+static int claim(void) {
     for (int i = 0; i < HECA_STACKS_MAX; i++) {
         uint64_t none = 0;
-        struct heca_range *range = &heca_session.ring->stacks[i];
-        if (__atomic_compare_exchange_n(&range->address, &none, UINT64_MAX, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
-            return range;
+        if (__atomic_compare_exchange_n(&heca_session.ring->stacks[i].address, &none, UINT64_MAX, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            return i;
         }
     }
 
-    return NULL;
+    return -1;
 }
 
-static void withdraw(void *range) {
+static void withdraw(void *unused) {
+    (void)unused;
     if (is_session_of_this_process()) {
-        __atomic_store_n(&((struct heca_range *)range)->address, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&heca_own_stack(&heca_session)->address, 0, __ATOMIC_RELEASE);
     }
 }
 
 static void *begin_thread(void *argument) {
     struct start start = *(struct start *)argument;
     free(argument);
-    struct heca_range *range = claim();
-    if (range == NULL) {
+    own_stack = claim();
+    if (own_stack < 0) {
         return start.routine(start.argument);
     }
 
     void *result;
-    publish(range);
-    pthread_cleanup_push(withdraw, range);
+    publish(heca_own_stack(&heca_session));
+    pthread_cleanup_push(withdraw, NULL);
     result = start.routine(start.argument);
     pthread_cleanup_pop(1);
     return result;

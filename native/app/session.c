@@ -44,7 +44,7 @@ void heca_close(int *descriptor) {
     }
 }
 
-static void close_all(struct session *session) {
+void heca_session_close_all(struct session *session) {
     heca_close(&session->socket);
     heca_close(&session->ring_descriptor);
     heca_close(&session->commands_event);
@@ -71,17 +71,23 @@ static void after_fork_in_child(void) {
         return; /* no session ever: the child may have one of its own */
     }
 
+    if (heca_fork_resume(session)) {
+        return;
+    }
+
     session->ring = NULL;          /* neither is mapped here (MADV_DONTFORK) */
     session->evictor_stack = NULL; /* is, and stays: see make_evictor_stack */
     session->staging.base = NULL;
     session->staging.gate = NULL;
-    close_all(session);
+    heca_session_close_all(session);
     heca_segments_occupy_in_child();
 }
 
-static int32_t connect_pager(const char *path, int *out) {
+int32_t heca_session_connect(struct session *session) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
+    const char *path = getenv("HECA_SOCKET");
+    int *out = &session->socket;
+    if (path == NULL || *path == '\0' || strlen(path) >= sizeof address.sun_path) {
         return -ENOTCONN;
     }
 
@@ -98,7 +104,7 @@ static int32_t connect_pager(const char *path, int *out) {
     return status == 0 ? 0 : -ENOTCONN;
 }
 
-static int32_t make_ring(struct session *session) {
+int32_t heca_session_make_ring(struct session *session) {
     session->ring_descriptor = memfd_create("heca-ring", MFD_CLOEXEC);
     if (session->ring_descriptor < 0 || ftruncate(session->ring_descriptor, sizeof(struct heca_ring)) != 0) {
         return -errno;
@@ -117,7 +123,7 @@ static int32_t make_ring(struct session *session) {
     return session->commands_event >= 0 && session->completions_event >= 0 ? 0 : -errno;
 }
 
-static int32_t make_evictor_stack(struct session *session) {
+int32_t heca_session_make_evictor_stack(struct session *session) {
     session->evictor_stack = heca_map_private(HECA_EVICTOR_STACK_BYTES, MAP_STACK | MAP_POPULATE);
 
     /* A child has no use for it, but its C library, which goes through the list of all threads there were. */
@@ -163,6 +169,13 @@ static int32_t open_memory(struct session *session) {
         if (status != 0) {
             return status;
         }
+
+        session->touched = mmap(NULL, HECA_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (session->touched == MAP_FAILED) {
+            return -ENOMEM;
+        }
+
+        madvise(session->touched, HECA_PAGE_BYTES, MADV_NOHUGEPAGE); /* alone in its mapping */
     }
 
     if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
@@ -278,7 +291,7 @@ int32_t heca_session_request(struct session *session, struct heca_message *messa
     return exchange(session, message, NULL, 0, descriptor);
 }
 
-static int32_t say_hello(struct session *session) {
+int32_t heca_session_say_hello(struct session *session, int *descriptor) {
     struct heca_message hello = {
         .kind = HECA_MESSAGE_HELLO,
         .address = (uintptr_t)session->staging.base,
@@ -288,12 +301,14 @@ static int32_t say_hello(struct session *session) {
         .value2 = session->can,
     };
     if ((session->can & HECA_CAN_CAPTURE) != 0) {
+        hello.value3 = (uintptr_t)session->touched;
         heca_capture_keep_out(session, hello.payload);
     }
 
     int descriptors[HELLO_DESCRIPTORS] = {session->userfault.descriptor, session->ring_descriptor,
                                           session->commands_event, session->completions_event};
-    int32_t status = exchange(session, &hello, descriptors, HELLO_DESCRIPTORS, NULL);
+    int own = (session->can & HECA_IS_FORKED) != 0; /* the first of them, which the pager has */
+    int32_t status = exchange(session, &hello, descriptors + own, HELLO_DESCRIPTORS - own, descriptor);
     if (status != 0) {
         return status;
     }
@@ -308,7 +323,7 @@ static int32_t say_hello(struct session *session) {
 }
 
 /* Out of the way of programs that count on low numbers: shells redirect to them without asking. */
-static void raise_descriptors(struct session *session) {
+void heca_session_raise_descriptors(struct session *session) {
     struct rlimit limit;
     int *own[] = {&session->socket,
                   &session->ring_descriptor,
@@ -331,32 +346,35 @@ static void raise_descriptors(struct session *session) {
     }
 }
 
+static void before_fork(void) {
+    heca_fork_prepare(&heca_session);
+}
+
+static void after_fork(void) {
+    heca_fork_leave(&heca_session);
+}
+
 static void watch_forks(void) {
-    pthread_atfork(NULL, NULL, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 static int32_t start(struct session *session) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const char *path = getenv("HECA_SOCKET");
-    if (path == NULL || *path == '\0') {
-        return -ENOTCONN;
-    }
-
     pthread_once(&once, watch_forks);
     session->process = getpid();
     session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
-    int32_t status = connect_pager(path, &session->socket);
+    int32_t status = heca_session_connect(session);
     status = status != 0 ? status : open_memory(session);
-    status = status != 0 ? status : make_ring(session);
-    status = status != 0 ? status : make_evictor_stack(session);
+    status = status != 0 ? status : heca_session_make_ring(session);
+    status = status != 0 ? status : heca_session_make_evictor_stack(session);
     if (status == 0 && (session->can & HECA_CAN_CAPTURE) != 0) {
-        raise_descriptors(session);
+        heca_session_raise_descriptors(session);
     }
 
-    status = status != 0 ? status : say_hello(session);
+    status = status != 0 ? status : heca_session_say_hello(session, NULL);
     status = status != 0 ? status : heca_evictor_start(session);
     if (status != 0) {
-        close_all(session);
+        heca_session_close_all(session);
         session->process = 0;
         return status;
     }

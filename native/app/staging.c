@@ -98,8 +98,13 @@ int32_t heca_staging_open(struct staging *staging, bool *can_move) {
 }
 
 int32_t heca_staging_open_gate(struct staging *staging, int descriptor) {
-    staging->gate = map_empty(HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    if (staging->gate == NULL) {
+        staging->gate = map_empty(HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    }
+
+    /* A forked child has its descriptor only later. */
     return staging->gate == NULL ? -ENOMEM
+           : descriptor < 0      ? 0
                                  : heca_userfault_register(descriptor, staging->gate, HECA_GATE_PAGES * HECA_PAGE_BYTES,
                                                            UFFDIO_REGISTER_MODE_MISSING);
 }

@@ -4,9 +4,10 @@
  *
  *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
  *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
- *   heca-unaware stack MIB                  a thread whose stack is a part of a mapping, which is moved when it has
- * ended heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all of it, "ready"; after a
- * line: verifies
+ *   heca-unaware stack MIB                  a thread's stack is a part of a mapping, which is moved later
+ *   heca-unaware fork MIB ROUNDS            children, each with what there was when it was forked
+ *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after a line:
+ * verifies
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define PAGE 4096ull
 #define BLOCKS 64
@@ -286,6 +289,131 @@ static int stack(uint64_t mib) {
     return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ fork */
+
+static struct block of_fork[8];
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t generation_of[8];
+static bool is_over;
+
+static void renew(unsigned i) {
+    of_fork[i].stamp = mix(++generation_of[i] * 8 + i);
+    stamp_from(&of_fork[i], 0);
+}
+
+/* Another thread of the parent: writes, moves and drops the blocks, each all at once between two forks. */
+static void *change_blocks(void *unused) {
+    (void)unused;
+    for (uint64_t state = 1; !__atomic_load_n(&is_over, __ATOMIC_RELAXED);) {
+        state = mix(state);
+        struct block *block = &of_fork[state % 8];
+        pthread_mutex_lock(&fork_lock);
+        switch (state / 8 % 4) {
+        case 0:
+            madvise(block->base, block->bytes, MADV_DONTNEED);
+            check_zeros(block->base, block->bytes);
+            break;
+        case 1: {
+            char *to = map(block->bytes);
+            block->base =
+                or_fail(mremap(block->base, block->bytes, block->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to), "mremap");
+            check(block, block->bytes);
+            break;
+        }
+        case 2:
+            munmap(block->base, block->bytes);
+            block->base = map(block->bytes);
+            check_zeros(block->base, block->bytes);
+            break;
+        default:
+            check(block, block->bytes);
+        }
+        renew((unsigned)(state % 8));
+        pthread_mutex_unlock(&fork_lock);
+        usleep(500);
+    }
+    return NULL;
+}
+
+/* And one that changes its address space at any moment, also in the midst of a fork. */
+static void *change_others(void *unused) {
+    (void)unused;
+    while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
+        struct block block = {.base = map(1 << 21), .bytes = 1 << 21, .stamp = 7};
+        stamp_from(&block, 0);
+        char *to = map(block.bytes);
+        block.base = or_fail(mremap(block.base, block.bytes, block.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to), "mremap");
+        check(&block, block.bytes);
+        madvise(block.base, block.bytes, MADV_DONTNEED);
+        check_zeros(block.base, block.bytes);
+        munmap(block.base, block.bytes);
+        usleep(100);
+    }
+    return NULL;
+}
+
+static void check_all(void) {
+    for (unsigned i = 0; i < 8; i++) {
+        check(&of_fork[i], of_fork[i].bytes);
+    }
+}
+
+static int child_of_fork(uint64_t round) {
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < 8; i++) {
+            check(&of_fork[i], of_fork[i].bytes);
+            of_fork[i].stamp = mix(round * 100 + i * 2 + pass);
+            stamp_from(&of_fork[i], 0);
+        }
+    }
+    if (round % 4 == 0) {
+        pid_t grandchild = fork();
+        if (grandchild == 0) {
+            check_all();
+            _exit(0);
+        }
+        int status = -1;
+        if (grandchild < 0 || waitpid(grandchild, &status, 0) != grandchild || status != 0) {
+            return 1;
+        }
+    }
+    memset(or_fail(malloc(8 << 20), "malloc"), 1, 8 << 20);
+    check_all();
+    return 0;
+}
+
+static int fork_all(uint64_t mib, uint64_t rounds) {
+    for (unsigned i = 0; i < 8; i++) {
+        of_fork[i] = (struct block){.base = map((mib << 20) / 8), .bytes = (mib << 20) / 8};
+        renew(i);
+    }
+    pthread_t threads[2];
+    pthread_create(&threads[0], NULL, change_blocks, NULL);
+    pthread_create(&threads[1], NULL, change_others, NULL);
+    for (uint64_t round = 0; round < rounds; round++) {
+        usleep(20000);
+        pthread_mutex_lock(&fork_lock);
+        pid_t child = fork();
+        if (child == 0) {
+            exit(child_of_fork(round));
+        }
+        pthread_mutex_unlock(&fork_lock);
+        int status = -1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+            printf("child %lu: %x %s\n", round, (unsigned)status, child < 0 ? strerror(errno) : "");
+            fflush(stdout);
+            _exit(1);
+        }
+    }
+    __atomic_store_n(&is_over, true, __ATOMIC_RELAXED);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    check_all();
+    puts("ok");
+    return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------ still */
 
 static void ready(void) {
@@ -320,7 +448,7 @@ int main(int argc, char **argv) {
     uint64_t mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     uint64_t rounds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     if (mib == 0) {
-        fprintf(stderr, "usage: heca-unaware walk|churn|stack|still MIB ...\n");
+        fprintf(stderr, "usage: heca-unaware walk|churn|stack|fork|still MIB ...\n");
         return 2;
     }
     if (strcmp(argv[1], "walk") == 0) {
@@ -331,6 +459,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "stack") == 0) {
         return stack(mib);
+    }
+    if (strcmp(argv[1], "fork") == 0) {
+        return fork_all(mib, rounds);
     }
     return strcmp(argv[1], "still") == 0 ? still(mib) : 2;
 }

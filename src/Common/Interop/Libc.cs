@@ -128,6 +128,10 @@ internal static unsafe partial class Libc
     public static partial nint ReadProcessMemory(
         int process, IoVector* local, nuint localCount, IoVector* remote, nuint remoteCount, nuint flags);
 
+    [LibraryImport(Library, EntryPoint = "process_vm_writev", SetLastError = true)]
+    public static partial nint WriteProcessMemory(
+        int process, IoVector* local, nuint localCount, IoVector* remote, nuint remoteCount, nuint flags);
+
     [LibraryImport(Library, EntryPoint = "mlockall", SetLastError = true)]
     public static partial int LockAllMemory(int flags);
 

@@ -46,10 +46,15 @@ internal unsafe interface IDataConnection : IDisposable
     string? BreakReason => null;
 
     /// <summary>
-    /// Makes memory known to the device: every buffer of a request lies in memory that was. To be called before the first request. 0,
-    /// or the errno that keeps the device from using it.
+    /// Makes memory known to the device: every buffer of a request lies in memory that was. 0, or the errno that keeps the device
+    /// from using it. May take as long as the kernel does.
     /// </summary>
     int Register(byte* memory, nuint bytes) => 0;
+
+    /// <summary>Takes that back; no request is in flight with a buffer there.</summary>
+    void Unregister(byte* memory)
+    {
+    }
 
     /// <summary>
     /// Queues a READ of <paramref name="pages"/> slots from <paramref name="slot"/> on into <paramref name="buffer"/>

@@ -19,8 +19,6 @@ internal sealed class CapturedSession(
 
     public long PlaceChanges => session.Core.PlaceChanges;
 
-    public int Forks => program.Forks;
-
     public long SharedRounds => session.Core.Counters.SharedRounds;
 
     public (long Mapped, long Anonymous) ReadPages() => _memory.ReadPages();
@@ -52,11 +50,8 @@ internal sealed class CapturedSession(
 
     public int FindRegistered(ulong address) => program.FindRegistered(address, pages: 1);
 
-    public int Capture(IReadOnlyList<AddressRange> ranges, long placeChanges)
-    {
-        ring.NoteCaptured();
-        return session.Execute(new PagerRequest(PagerRequestKind.Capture) { Ranges = ranges, PlaceChanges = placeChanges });
-    }
+    public int Capture(IReadOnlyList<AddressRange> ranges, long placeChanges) =>
+        session.Execute(new PagerRequest(PagerRequestKind.Capture) { Ranges = ranges, PlaceChanges = placeChanges });
 
     public void Measure(long outsidePages, bool isSponsorFull) =>
         session.Execute(new PagerRequest(PagerRequestKind.Measure) { OutsidePages = outsidePages, IsSponsorFull = isSponsorFull });

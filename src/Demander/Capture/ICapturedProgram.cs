@@ -42,9 +42,6 @@ internal interface ICapturedProgram
     /// <summary><see cref="PagerCounters.SharedRounds"/>.</summary>
     long SharedRounds { get; }
 
-    /// <summary><see cref="KernelProgramMemory.Forks"/>.</summary>
-    int Forks { get; }
-
     /// <summary>Has slots free ahead of need, or tries to; false when they run out and the sponsor has no more.</summary>
     bool EnsureFreeSlots();
 }

@@ -46,14 +46,13 @@ internal sealed partial class MemoryCapture : IDisposable
     private long _outsideTold = -1;
     private long _toldAt;
     private bool _fullTold;
-    private int _forksTold;
     private bool _sharedTold;
     private bool _isPrepared;
 
     public MemoryCapture(ICapturedProgram program, CaptureRules rules, ILogger log) => (_program, _rules, _log) = (program, rules, log);
 
     /// <summary>True once memory has been captured.</summary>
-    public bool IsCapturing { get; private set; }
+    public bool IsCapturing { get; set; }
 
     public void Start()
     {
@@ -121,12 +120,6 @@ internal sealed partial class MemoryCapture : IDisposable
         {
             _sharedTold = true;
             LogShared();
-        }
-
-        if (_program.Forks != _forksTold)
-        {
-            _forksTold = _program.Forks;
-            LogForked();
         }
 
         long step = Math.Max(NewPagesMin, bound / 32);
@@ -221,11 +214,8 @@ internal sealed partial class MemoryCapture : IDisposable
     [LoggerMessage(Level = LogLevel.Debug, Message = "Captured {Ranges} ranges from {Start:X} on; status {Status}")]
     private partial void LogCaptured(int ranges, ulong start, int status);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The program shares its pages with a child since before they were captured, so that they cannot leave: its memory grows here, above --local")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Something else uses the program's pages (a device, for example), so that they cannot leave: its memory grows here, above --local")]
     private partial void LogShared();
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The program forked by a way that libheca does not see: the child stops where it touches a page that is not here")]
-    private partial void LogForked();
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The sponsor has no more memory to lend: the program's grows here, above --local; raise the sponsor's --memory")]
     private partial void LogFull();

@@ -124,6 +124,20 @@ internal sealed unsafe class CommandRing : IDisposable
         Volatile.Write(ref _header->PagerReading, 0);
     }
 
+    /// <summary>True once, where the program begins a fork or is through with one: it goes on with it only when this was called.</summary>
+    public bool AcknowledgeFork(out bool begins)
+    {
+        uint asked = Volatile.Read(ref _header->ForkAsked);
+        begins = (asked & 1) != 0;
+        if (asked == _header->ForkAcknowledged)
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _header->ForkAcknowledged, asked);
+        return true;
+    }
+
     /// <summary>The stacks of the program's threads, as libheca knows them.</summary>
     public void ReadStacks(List<AddressRange> found)
     {

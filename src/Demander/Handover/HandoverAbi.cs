@@ -7,14 +7,14 @@ namespace Hecatonchire.Handover;
 internal static class HandoverAbi
 {
     public const uint Magic = 0x41434548;
-    public const ushort Version = 3;
+    public const ushort Version = 4;
     public const int RingEntries = 512;
     public const int StagingPages = 4096;
     public const int StacksMax = 512;
 
     public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6;
 
-    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16;
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32;
 
     public const uint Take = 1, Recycle = 2, Drop = 3;
 }
@@ -95,6 +95,12 @@ internal struct RingHeader
     [FieldOffset(392)]
     public uint HasCaptured;
 
+    [FieldOffset(396)]
+    public uint ForkAcknowledged;
+
     [FieldOffset(448)]
     public uint EvictorMoving;
+
+    [FieldOffset(452)]
+    public uint ForkAsked;
 }

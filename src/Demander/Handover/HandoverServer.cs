@@ -11,8 +11,8 @@ namespace Hecatonchire.Handover;
 internal delegate PagerSession SessionFactory(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
 
 /// <summary>
-/// The socket programs arrive on. One program at a time: a second one is refused with EBUSY while the first lives. A
-/// program's requests are answered on a thread of its own, which has the pager thread carry them out.
+/// The socket programs arrive on. One program at a time, with the children it forks: a second one is refused with EBUSY while the first lives.
+/// A program's requests are answered on a thread of its own, which has the pager thread carry them out.
 /// </summary>
 internal sealed partial class HandoverServer : IDisposable
 {
@@ -26,8 +26,8 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly TimeSpan _stopProgramAfter;
     private readonly ILogger _log;
     private readonly Thread _thread;
-    private Thread? _serving;
-    private Socket? _program;
+    private readonly SemaphoreSlim _place = new(1);
+    private readonly List<(Thread Thread, Socket Program)> _serving = [];
     private volatile bool _stop;
 
     public HandoverServer(string path, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
@@ -45,10 +45,17 @@ internal sealed partial class HandoverServer : IDisposable
         _stop = true;
         // Closing the descriptors does not wake a thread that is in accept or recvmsg; ending the connections does.
         Shutdown(_listener);
-        Shutdown(Volatile.Read(ref _program));
         _thread.Join();
-        _serving?.Join();
+        (Thread Thread, Socket Program)[] serving;
+        lock (_serving)
+        {
+            serving = [.. _serving];
+        }
+
+        Array.ForEach(serving, one => Shutdown(one.Program));
+        Array.ForEach(serving, one => one.Thread.Join());
         _listener.Dispose();
+        _place.Dispose();
         File.Delete(_path);
     }
 
@@ -71,15 +78,13 @@ internal sealed partial class HandoverServer : IDisposable
             try
             {
                 Socket program = _listener.Accept();
-                if (_serving is not null && !_serving.Join(HandOverTime))
+                var thread = new Thread(() => ServeAndClose(program)) { Name = "heca-program", IsBackground = true };
+                lock (_serving)
                 {
-                    Refuse(program);
-                    continue;
+                    _serving.Add((thread, program));
                 }
 
-                Volatile.Write(ref _program, program);
-                _serving = new Thread(() => ServeAndClose(program)) { Name = "heca-program", IsBackground = true };
-                _serving.Start();
+                thread.Start();
             }
             catch (SocketException)
             {
@@ -97,20 +102,10 @@ internal sealed partial class HandoverServer : IDisposable
                 Serve(program);
             }
 
-            Volatile.Write(ref _program, null);
-        }
-    }
-
-    private void Refuse(Socket program)
-    {
-        using (program)
-        {
-            program.ReceiveTimeout = (int)HandOverTime.TotalMilliseconds;
-            Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
-            _ = HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count);
-            CloseAll(descriptors[..count]);
-            LogBusy(HandoverSocket.PeerProcess(program));
-            Answer(program, hello, -Errno.EBUSY);
+            lock (_serving)
+            {
+                _ = _serving.RemoveAll(one => one.Program == program);
+            }
         }
     }
 
@@ -119,7 +114,7 @@ internal sealed partial class HandoverServer : IDisposable
         Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
         if (!HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count)
             || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
-            || count != HandoverSocket.DescriptorsMax)
+            || count != HandoverSocket.DescriptorsMax - (IsForked(in hello) ? 1 : 0))
         {
             LogMalformedHello(hello.Version, hello.Kind, count);
             CloseAll(descriptors[..count]);
@@ -128,6 +123,32 @@ internal sealed partial class HandoverServer : IDisposable
         }
 
         int process = HandoverSocket.PeerProcess(program);
+        bool hasPlace = !IsForked(in hello);
+        if (hasPlace && !_place.Wait(HandOverTime))
+        {
+            LogBusy(process);
+            CloseAll(descriptors[..count]);
+            Answer(program, hello, -Errno.EBUSY);
+            return;
+        }
+
+        try
+        {
+            Serve(program, process, in hello, descriptors[..count]);
+        }
+        finally
+        {
+            if (hasPlace)
+            {
+                _ = _place.Release();
+            }
+        }
+    }
+
+    private static bool IsForked(in HandoverMessage hello) => (hello.Value2 & HandoverAbi.IsForked) != 0;
+
+    private void Serve(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
+    {
         PagerSession session;
         try
         {
@@ -140,13 +161,13 @@ internal sealed partial class HandoverServer : IDisposable
             return;
         }
 
-        LogAttached(process, session.Transport);
+        LogAttached(process);
         try
         {
             HandoverMessage answer = hello;
             answer.Status = 0;
             answer.Value0 = (ulong)_stopProgramAfter.TotalMilliseconds;
-            if (HandoverSocket.Send(program, answer, -1))
+            if (HandoverSocket.Send(program, answer, session.DescriptorForProgram))
             {
                 ServeRequests(program, session);
             }
@@ -241,8 +262,8 @@ internal sealed partial class HandoverServer : IDisposable
     [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} was refused: this pager serves another program; start it under a `heca run` of its own")]
     private partial void LogBusy(int process);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} attached over {Transport}")]
-    private partial void LogAttached(int process, string transport);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} attached")]
+    private partial void LogAttached(int process);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} has gone")]
     private partial void LogDetached(int process);

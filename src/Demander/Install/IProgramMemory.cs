@@ -20,7 +20,7 @@ internal readonly struct FaultEvent
     /// <summary>Of a change, where its range ends.</summary>
     public readonly ulong End;
 
-    /// <summary>Of <see cref="FaultKind.Remapped"/>, the new address.</summary>
+    /// <summary>Of <see cref="FaultKind.Remapped"/>, the new address; of <see cref="FaultKind.Forked"/>, the child's userfaultfd.</summary>
     public readonly ulong Target;
 
     public bool IsChange => Kind >= FaultKind.Removed;
@@ -42,6 +42,9 @@ internal enum FaultKind : byte
 
     /// <summary>mremap: the pages, and the faults on them, are at another address. Where the old one is unmapped, that follows.</summary>
     Remapped,
+
+    /// <summary>fork: a child has all that the program had at a moment before this was read and after all that was read before the fork was acknowledged.</summary>
+    Forked,
 
     /// <summary>Not told by the kernel: the pager itself has taken the range over, with the pages that are there.</summary>
     Captured,
@@ -88,7 +91,7 @@ internal unsafe interface IProgramMemory
 {
     /// <summary>
     /// Takes waiting faults, and changes in the order in which they happened. Returns how many; -errno when the descriptor is unusable. Once a
-    /// change of a place (unmapped, remapped) is taken, the evictor answers every TAKE ordered before with EAGAIN.
+    /// change of a place (unmapped, remapped, forked) is taken, the evictor answers every TAKE ordered before with EAGAIN.
     /// </summary>
     int ReadFaults(Span<FaultEvent> faults);
 
@@ -97,6 +100,15 @@ internal unsafe interface IProgramMemory
     /// until it is read, and with ENOENT where nothing of the pager's is mapped any more.
     /// </summary>
     bool TellsChanges { get; }
+
+    /// <summary>From now on the program has memory that it can lose with its pager, and that a forked child must have served.</summary>
+    void NoteCaptured();
+
+    /// <summary>
+    /// True once, where a fork begins (<paramref name="begins"/>) or has ended: what was read of changes until now was before the fork. The program
+    /// forks only after this has been asked.
+    /// </summary>
+    bool AcknowledgeFork(out bool begins);
 
     /// <summary>
     /// UFFDIO_COPY of <paramref name="pages"/> pages and, unless told not to, a wake. <paramref name="copied"/> pages were
@@ -155,6 +167,18 @@ internal unsafe interface IProgramMemory
     byte* SnapshotData { get; }
 
     ulong SnapshotHash(int index);
+
+    /// <summary>
+    /// Has up to <see cref="PageSnapshots.PagesMax"/> pages, shared with another process since a fork, made the program's alone, by somebody who may
+    /// wait for this very pager: only those can be moved. One batch at a time.
+    /// </summary>
+    void PostUnshare(ReadOnlySpan<ulong> addresses);
+
+    /// <summary>True when the batch is done, whatever became of its pages.</summary>
+    bool IsUnshareDone { get; }
+
+    /// <summary>False as long as a forked child has no evictor of its own: nothing can leave it.</summary>
+    bool HasEvictor { get; }
 
     /// <summary>How many more commands the evictor can be given.</summary>
     int FreeCommands { get; }

@@ -4,7 +4,10 @@ using Hecatonchire.Units;
 
 namespace Hecatonchire.Install;
 
-/// <summary>A program's memory through its userfaultfd, its evictor ring and process_vm_readv.</summary>
+/// <summary>
+/// A program's memory through its userfaultfd, its evictor ring and process_vm_readv. Of a forked child the descriptor is known first, and the rest when
+/// it has said HELLO: <see cref="Attach"/>.
+/// </summary>
 internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 {
     /// <summary>EAGAIN from a UFFDIO call means an address-space event is queued; without such events it is rare and brief.</summary>
@@ -19,31 +22,47 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     private const int RegionsMax = 128;
 
     private readonly int _uffd;
-    private readonly int _process;
-    private readonly ulong _stagingAddress;
-    private readonly CommandRing _ring;
-    private readonly PageSnapshots? _snapshots;
+    private readonly ulong _capabilities;
     private readonly bool _canPoison;
     private readonly int _retriesMax;
     private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
     private readonly byte* _regions = NativeMemoryMap.Populate(4096);
     private readonly byte* _unreadable = (byte*)Libc.Map(null, PageSize.Bytes, Libc.PROT_NONE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
-    private readonly int _pagemap;
-    private int _forks;
+    private int _process;
+    private ulong _stagingAddress;
+    private CommandRing? _ring;
+    private PageSnapshots? _snapshots;
+    private PageUnsharing? _unsharing;
+    private int _pagemap = -1;
 
-    public KernelProgramMemory(int uffd, int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, ulong capabilities)
+    public KernelProgramMemory(int uffd, ulong capabilities)
     {
-        (_uffd, _process, _stagingAddress, _ring, _snapshots) = (uffd, process, stagingAddress, ring, snapshots);
+        (_uffd, _capabilities) = (uffd, capabilities);
         _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
         TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
         TellsChanges = (capabilities & HandoverAbi.CanChange) != 0;
         _retriesMax = TellsChanges ? RetriesMaxTold : RetriesMax;
         CanProtect = (capabilities & HandoverAbi.CanWriteProtect) != 0;
+    }
+
+    /// <summary>The program has said HELLO. By the pager thread, or before it runs.</summary>
+    public void Attach(int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, PageUnsharing? unsharing)
+    {
+        (_process, _stagingAddress, _ring, _snapshots, _unsharing) = (process, stagingAddress, ring, snapshots, unsharing);
         _pagemap = TellsChanges ? Libc.Open($"/proc/{process}/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0) : -1;
     }
 
-    /// <summary>Children that the program has made although its memory is captured: they stop at the first page that is not here.</summary>
-    public int Forks => Volatile.Read(ref _forks);
+    /// <summary>The memory of a child, by the userfaultfd that was told with its fork; it becomes this object's.</summary>
+    public KernelProgramMemory OfChild(int uffd) => new(uffd, _capabilities) { OwnsDescriptor = true };
+
+    public int Descriptor => _uffd;
+
+    /// <summary>The descriptor is not of the program's HELLO.</summary>
+    public bool OwnsDescriptor { get; private init; }
+
+    public bool HasEvictor => _ring is { EvictorThread: not 0 };
+
+    public void NoteCaptured() => _ring!.NoteCaptured();
 
     public bool TakeCopies { get; }
 
@@ -55,11 +74,21 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 
     public byte* SnapshotData => _snapshots!.Data;
 
-    public int FreeCommands => _ring.FreeCommands;
+    public int FreeCommands => _ring?.FreeCommands ?? 0;
+
+    public bool AcknowledgeFork(out bool begins)
+    {
+        begins = false;
+        return _ring?.AcknowledgeFork(out begins) ?? false;
+    }
+
+    public void PostUnshare(ReadOnlySpan<ulong> addresses) => _unsharing!.Post(addresses);
+
+    public bool IsUnshareDone => _unsharing!.IsDone(out _);
 
     public int ReadFaults(Span<FaultEvent> faults)
     {
-        if (!TellsChanges)
+        if (!TellsChanges || _ring is null)
         {
             return Read(faults, out _);
         }
@@ -97,8 +126,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
                     faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
                     break;
                 case UffdAbi.UFFD_EVENT_FORK:
-                    // A fork that libheca did not see, and could not refuse. The descriptor stays open, for with it the child would get zeros.
-                    Volatile.Write(ref _forks, _forks + 1);
+                    faults[count++] = new FaultEvent(FaultKind.Forked, 0, 0, message.ForkDescriptor);
+                    isPlaceChanged = true;
                     break;
                 case UffdAbi.UFFD_EVENT_REMOVE:
                     faults[count++] = new FaultEvent(FaultKind.Removed, message.Start, message.EndOrTarget, 0);
@@ -237,19 +266,19 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 
     public ulong SnapshotHash(int index) => _snapshots!.Hash(index);
 
-    public ulong StagedHash(int index) => _ring.StagedHash(index);
+    public ulong StagedHash(int index) => _ring!.StagedHash(index);
 
     public void PostTake(ulong address, int pages, int stagingIndex, ulong cookie) =>
-        _ring.Post(HandoverAbi.Take, pages, address, StagingAddress(stagingIndex), cookie);
+        _ring!.Post(HandoverAbi.Take, pages, address, StagingAddress(stagingIndex), cookie);
 
     public void PostRecycle(int stagingIndex, int pages, ulong cookie) =>
-        _ring.Post(HandoverAbi.Recycle, pages, 0, StagingAddress(stagingIndex), cookie);
+        _ring!.Post(HandoverAbi.Recycle, pages, 0, StagingAddress(stagingIndex), cookie);
 
-    public void PostDrop(ulong address, int pages, ulong cookie) => _ring.Post(HandoverAbi.Drop, pages, address, 0, cookie);
+    public void PostDrop(ulong address, int pages, ulong cookie) => _ring!.Post(HandoverAbi.Drop, pages, address, 0, cookie);
 
-    public void SubmitCommands() => _ring.Submit();
+    public void SubmitCommands() => _ring?.Submit();
 
-    public int PollCompletions(Span<EvictorCompletion> completions) => _ring.Poll(completions);
+    public int PollCompletions(Span<EvictorCompletion> completions) => _ring?.Poll(completions) ?? 0;
 
     public void Dispose()
     {
@@ -259,6 +288,11 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         if (_pagemap >= 0)
         {
             _ = Libc.Close(_pagemap);
+        }
+
+        if (OwnsDescriptor)
+        {
+            _ = Libc.Close(_uffd);
         }
     }
 

@@ -48,6 +48,10 @@ internal struct UffdMessage
     /// <summary>Of a REMAP.</summary>
     [FieldOffset(24)]
     public ulong Length;
+
+    /// <summary>Of a FORK: the child's userfaultfd, which is the reader's from now on.</summary>
+    [FieldOffset(8)]
+    public uint ForkDescriptor;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -31,9 +31,18 @@ internal sealed unsafe class CorePlacement
         }
     }
 
-    /// <summary>Called by the pager thread in every round, with the newest fault's thread. True while on that thread's core.</summary>
-    public bool Follow(int thread, PagerCounters counters)
+    /// <summary>
+    /// Called by the pager thread in every round, with the newest fault's thread. True while on that thread's core; never where it serves other
+    /// programs too.
+    /// </summary>
+    public bool Follow(int thread, PagerCounters counters, bool isAlone)
     {
+        if (!isAlone)
+        {
+            Place(-1);
+            return false;
+        }
+
         if (_choice.Note(thread, counters, _choice.IsTrying ? Stopwatch.GetTimestamp() : 0))
         {
             Place(_choice.Shares ? CoreOf(_choice.Thread) : -1);

@@ -22,6 +22,9 @@ internal interface IPagerHost : IDisposable
     /// <summary>Records the hard faults from now on, for a program with one thread that faults; null: no more.</summary>
     void TraceFaults(FaultTrace? trace);
 
+    /// <summary>The processes that are served: the program, and what it has forked and still runs.</summary>
+    IReadOnlyList<int> Programs { get; }
+
     /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>
     string? Failure { get; }
 }

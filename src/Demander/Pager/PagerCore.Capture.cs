@@ -48,7 +48,10 @@ internal sealed unsafe partial class PagerCore
     /// Where no page may be filled ahead: memory of other userfaultfds, of which staging is one. The kernel lets any of them fill what any of them has
     /// registered.
     /// </summary>
-    public IReadOnlyList<AddressRange> KeptOut { get; init; } = [];
+    public IReadOnlyList<AddressRange> KeptOut { get; set; } = [];
+
+    /// <summary>A page of libheca's that nobody touches but a forked child, to make itself known; 0: there is none.</summary>
+    public ulong TouchAddress { get; init; }
 
     /// <summary>
     /// Changes of place (munmap, mremap) read so far. A range that was found without a registration is taken over only if there was none since: it might
@@ -56,14 +59,17 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     public long PlaceChanges => Volatile.Read(ref _placeChanges);
 
-    /// <summary>Slots that are free, for whoever gets more in time.</summary>
-    public long FreeSlots => _slots.FreeSlots;
-
     /// <summary>Data that the pager answers for: pages here and pages on sponsors.</summary>
     private long CapturedPages => _inProgram + Counters.RemotePages;
 
     /// <summary>What may be in the program of its captured memory: the budget less what else of the program is resident.</summary>
-    private long CapturedCeiling => Math.Max(Math.Max(_liftedPages, _sharedLiftPages), Math.Min(Math.Max(_budgetPages - _outsidePages, _budgetPages / OutsideShareMin), _pressurePages));
+    private long CapturedCeiling => !_program.HasEvictor
+        ? _occupied + LiftPages
+        : Math.Max(Math.Max(_liftedPages, _sharedLiftPages), Math.Min(CapturedBound, _pressurePages));
+
+    private long CapturedBound => IsHeir
+        ? Math.Max(_budgetPages - _outsidePages, _budgetPages / OutsideShareMin)
+        : _inheritedPages + ChildBound;
 
     /// <summary>A batch may need a slot for each of its pages, and so may those that are on their way.</summary>
     private bool HasSlotsForBatch => !Captures || _slots.FreeSlots >= _departing + BatchPages;
@@ -88,12 +94,19 @@ internal sealed unsafe partial class PagerCore
             return true;
         }
 
-        if (_program.FindRegistered(request.Ranges[0].Start) == Errno.EAGAIN)
+        // A program that has announced a fork has asked whether it has anything that its child must have served.
+        if (_isForkAwaited || _program.FindRegistered(request.Ranges[0].Start) == Errno.EAGAIN)
         {
             return false;
         }
 
         request.Cursor++;
+        _program.NoteCaptured();
+        if (TouchAddress != 0)
+        {
+            _ = _program.Register(TouchAddress, 1);
+        }
+
         UpdateBudget();
         foreach (AddressRange range in request.Ranges)
         {
@@ -130,12 +143,12 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>
-    /// As many pages as there are were tried in vain since there was room: the program shares them with a child since before they were captured, or has not
-    /// written them since. A thread that waits for room goes on above the bound; that is told.
+    /// As many pages as there are were tried in vain: something else uses them, and none can be made the program's alone. A thread that waits for room
+    /// goes on above the bound; that is told.
     /// </summary>
     private void LiftForShared()
     {
-        _sharedSinceRoom = 0;
+        _unsharedInVain = 0;
         Counters.SharedRounds++;
         _sharedLiftPages = _occupied + SharedLiftStep;
         EnsureQueued(_sharedLiftPages);

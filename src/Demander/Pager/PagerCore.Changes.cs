@@ -13,11 +13,13 @@ namespace Hecatonchire.Pager;
 /// </summary>
 internal sealed unsafe partial class PagerCore
 {
+    /// <summary>More are not read until some are done, but while a fork is waited for, behind which they stand.</summary>
     private const int ChangesMax = 256;
 
-    private readonly AddressChange[] _changes = new AddressChange[ChangesMax];
+    private AddressChange[] _changes = new AddressChange[ChangesMax];
     private int _changeHead;
     private int _changeCount;
+    private long _changesDone;
 
     /// <summary>[Start, End) from Cursor on; where the pages have moved, to Target.</summary>
     private record struct AddressChange(FaultKind Kind, ulong Start, ulong End, ulong Target, ulong Cursor);
@@ -25,9 +27,17 @@ internal sealed unsafe partial class PagerCore
     /// <summary>True until all changes that were read are done.</summary>
     public bool IsChangePending => _changeCount > 0;
 
+    private ref AddressChange ChangeAt(int index) => ref _changes[(_changeHead + index) % _changes.Length];
+
     private void NoteChange(in FaultEvent change)
     {
-        _changes[(_changeHead + _changeCount++) % ChangesMax] = new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+        if (change.Kind == FaultKind.Forked)
+        {
+            NoteFork((int)change.Target);
+            return;
+        }
+
+        ChangeAt(_changeCount++) = new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
         _placeChanges += change.Kind is FaultKind.Unmapped or FaultKind.Remapped ? 1 : 0;
     }
 
@@ -37,7 +47,7 @@ internal sealed unsafe partial class PagerCore
         ulong end = address + ((ulong)pages << PageSize.Shift);
         for (int i = 0; i < _changeCount; i++)
         {
-            ref readonly AddressChange change = ref _changes[(_changeHead + i) % ChangesMax];
+            ref readonly AddressChange change = ref ChangeAt(i);
             if ((address < change.End && end > change.Start)
                 || (change.Kind == FaultKind.Remapped && address < change.Target + (change.End - change.Start) && end > change.Target))
             {
@@ -57,13 +67,23 @@ internal sealed unsafe partial class PagerCore
     private bool StepChanges()
     {
         // As many as there are: with threads that do nothing but change, all the rest would wait.
+        if (_programGone && _forksQueued > 0)
+        {
+            AbandonForks();
+        }
+
         bool progress = false;
         int looked = 0;
-        while (_changeCount > 0)
+        while (_changeCount > 0 && !IsBehindFork)
         {
             ref AddressChange change = ref _changes[_changeHead];
             ulong before = change.Cursor;
-            bool isDone = change.Kind == FaultKind.Captured ? Adopt(ref change, ref looked) : Advance(ref change, ref looked);
+            bool isDone = change.Kind switch
+            {
+                FaultKind.Captured => Adopt(ref change, ref looked),
+                FaultKind.Forked => Fork(in change),
+                _ => Advance(ref change, ref looked),
+            };
             progress |= change.Cursor != before;
             if (!isDone)
             {
@@ -79,8 +99,14 @@ internal sealed unsafe partial class PagerCore
 
     private void Finish(AddressChange done)
     {
-        _changeHead = (_changeHead + 1) % ChangesMax;
+        _changeHead = (_changeHead + 1) % _changes.Length;
         _changeCount--;
+        _changesDone++;
+        if (done.Kind == FaultKind.Forked)
+        {
+            WakeAll();
+            return;
+        }
 
         // Also where nothing is mapped any more: who waits there is to find that out.
         long pages = (long)((done.End - done.Start) >> PageSize.Shift);

@@ -129,8 +129,12 @@ internal sealed unsafe partial class PagerCore
             }
 
             // The slot is about to hold neither the old version nor, for certain, the new one.
-            _cleanSlots[i] = entry.Slot != PageEntry.NoSlot ? entry.Slot : _slots.Allocate(hint >= 0 ? hint : SlotAfterNeighbour(_segments[id.Segment], id.Page));
-            entry.Slot = PageEntry.NoSlot;
+            _cleanSlots[i] = TakeSlot(ref entry);
+            if (_cleanSlots[i] == PageEntry.NoSlot)
+            {
+                _cleanSlots[i] = _slots.Allocate(hint >= 0 ? hint : SlotAfterNeighbour(_segments[id.Segment], id.Page));
+            }
+
             hint = _cleanSlots[i] + 1;
         }
 
@@ -220,6 +224,20 @@ internal sealed unsafe partial class PagerCore
         for (int i = 0; i < _cleanCount; i++)
         {
             _cleanPages[i] = !_cleanPages[i].IsNone && _cleanPages[i].Segment == segment ? default : _cleanPages[i];
+        }
+    }
+
+    /// <summary>A batch that is being copied is given up; its pages are looked at again.</summary>
+    private void ForgetCopied()
+    {
+        for (int i = 0; i < _cleanCount; i++)
+        {
+            PageId id = _cleanPages[i];
+            _cleanPages[i] = default;
+            if (!id.IsNone && Entry(id).State == PageState.Resident)
+            {
+                NoteWritable(id, ref Entry(id));
+            }
         }
     }
 

@@ -25,9 +25,6 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Pages in a row that the kernel refused to take because they are locked or no longer the pager's.</summary>
     private long _refusedInARow;
 
-    /// <summary>Captured pages that the kernel refused to take since there was room, because a child had them too when they were captured.</summary>
-    private long _sharedSinceRoom;
-
     /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
     private long _copying;
 
@@ -43,14 +40,21 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private bool CanTakeOut =>
         _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0
-        && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges) && HasSlotsForBatch;
+        && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges) && HasSlotsForBatch && !WaitsForUnshared;
 
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
     {
+        if (!_program.HasEvictor)
+        {
+            // Of what it has meanwhile, all must find its place in the queues.
+            EnsureAdoptable(2 * LiftPages);
+            return false;
+        }
+
         if (SponsorLost || IsChangePending || Room + _departing >= LowWatermark)
         {
-            _sharedSinceRoom = 0;
+            _unsharedInVain = 0;
             return false;
         }
 
@@ -58,8 +62,7 @@ internal sealed unsafe partial class PagerCore
         while (Room + _departing < HighWatermark && CanTakeOut)
         {
             int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), HighWatermark - Room - _departing);
-            int count = 0;
-
+            int count = CollectInherited(wanted);
             while (count < wanted && _queue.TryPop(out PageId victim))
             {
                 _victims[count++] = victim;
@@ -200,12 +203,7 @@ internal sealed unsafe partial class PagerCore
     private void NoteRefused(int done, int asked, int status)
     {
         _refusedInARow = done > 0 ? 0 : _refusedInARow + (status == -Errno.EINVAL ? asked : 0);
-        _sharedSinceRoom += Captures && status == -Errno.EBUSY ? asked - done : 0;
-        if (_sharedSinceRoom > _queue.Count + asked && _parked.Count > 0)
-        {
-            LiftForShared();
-        }
-
+        _unsharedInVain = done > 0 ? 0 : _unsharedInVain;
         if (_refusedInARow > _queue.Count + asked && _parked.Count > 0)
         {
             // Every resident page was tried in vain, and a thread waits for room: it would for ever.
@@ -235,6 +233,7 @@ internal sealed unsafe partial class PagerCore
         {
             entry.Apply(PageEvent.TakeBusy);
             Admit(page.Id, ref entry, PageArrival.Returned);
+            NoteShared(page.Id, errno);
             if (errno == Errno.ESRCH)
             {
                 NoteProgramError(errno);

@@ -18,7 +18,7 @@ internal sealed unsafe partial class PagerCore
     private bool TakeFaults()
     {
         // Every staged page may yet wake a waiter into the parked queue: events beyond that stay with the kernel.
-        if (_parked.Free <= (_staging.Count * StagingBlocks.BlockPages) + FaultBatch || _changeCount + FaultBatch > ChangesMax)
+        if (_parked.Free <= (_staging.Count * StagingBlocks.BlockPages) + FaultBatch || !HasRoomForChanges())
         {
             return false;
         }
@@ -51,6 +51,7 @@ internal sealed unsafe partial class PagerCore
 
             Counters.Faults++;
             LastFaultThread = fault.Thread;
+            FirstFaultThread = FirstFaultThread == 0 ? fault.Thread : FirstFaultThread;
             Segment? segment = Captures ? FindOrMakeWindow(fault.Address) : _segments.Find(fault.Address);
             if (segment is null && Captures)
             {
@@ -188,7 +189,7 @@ internal sealed unsafe partial class PagerCore
     /// </summary>
     private void FillWithZeros(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
-        if (!TryReserve(1))
+        if (!TryReserveFor(id))
         {
             if (!LoseWithoutRoom(id, ref entry))
             {
@@ -319,7 +320,7 @@ internal sealed unsafe partial class PagerCore
     private void RecallStaged(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
         int staged = entry.Index;
-        if (!TryReserve(1))
+        if (!TryReserveFor(id))
         {
             if (LoseWithoutRoom(id, ref entry))
             {

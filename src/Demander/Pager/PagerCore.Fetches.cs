@@ -33,7 +33,7 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
-        if (!TryReserve(1))
+        if (!TryReserveFor(id))
         {
             Park(id, ref entry, kind, thread, faultedAt);
             return;
@@ -236,7 +236,7 @@ internal sealed unsafe partial class PagerCore
 
     private void InstallHeld(PageId id, ref PageEntry entry, FaultKind kind, int thread, long faultedAt)
     {
-        if (!TryReserve(1))
+        if (!TryReserveFor(id))
         {
             if (!LoseWithoutRoom(id, ref entry))
             {

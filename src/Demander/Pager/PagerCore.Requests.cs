@@ -63,13 +63,6 @@ internal sealed unsafe partial class PagerCore
     {
         switch (request.Kind)
         {
-            case PagerRequestKind.AddSlab:
-                request.Status = _slots.Add(request.Slab, request.Slots) ? 0 : -Errno.ENOSPC;
-                return;
-            case PagerRequestKind.RemoveIdleSlab:
-                bool removed = _slots.TryRemoveIdle(Captures ? _slots.TotalSlots - _slots.FreeSlots + request.Slots : _segments.TotalPages, out ulong slab, out uint slots);
-                (request.RemovedSlab, request.RemovedSlots, request.Status) = (slab, slots, removed ? 0 : -Errno.ENOENT);
-                return;
             case PagerRequestKind.Allocate:
                 request.Status = AddSegment(request);
                 return;
@@ -109,7 +102,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Goes on with the request. True when it has ended.</summary>
     private bool Step(PagerRequest request, ref bool progress)
     {
-        if (request.Status != 0 || request.Kind is PagerRequestKind.AddSlab or PagerRequestKind.RemoveIdleSlab or PagerRequestKind.Allocate or PagerRequestKind.Measure)
+        if (request.Status != 0 || request.Kind is PagerRequestKind.Allocate or PagerRequestKind.Measure)
         {
             return true;
         }

@@ -123,8 +123,7 @@ internal sealed unsafe partial class PagerCore
 
         Segment segment = _segments[page.Id.Segment];
         // From here to the acknowledgement the staged page owns the slot: were the page recalled, it would have none.
-        page.Slot = entry.Slot;
-        entry.Slot = PageEntry.NoSlot;
+        page.Slot = TakeSlot(ref entry);
         segment.Hashes[page.Id.Page] = _program.StagedHash(staged);
         page.State = StagedState.ToWrite;
         if (page.Slot == PageEntry.NoSlot)
@@ -133,6 +132,20 @@ internal sealed unsafe partial class PagerCore
         }
 
         hint = page.Slot + 1;
+    }
+
+    /// <summary>The slot of a page whose contents have changed, to be written; none where others have theirs there, who keep it.</summary>
+    private long TakeSlot(ref PageEntry entry)
+    {
+        long slot = entry.Slot;
+        if (slot != PageEntry.NoSlot && _slots.IsShared(slot))
+        {
+            _slots.Release(slot);
+            slot = PageEntry.NoSlot;
+        }
+
+        entry.Slot = PageEntry.NoSlot;
+        return slot;
     }
 
     /// <summary>Adjacent pages in adjacent slots can be fetched by one request.</summary>
@@ -187,7 +200,7 @@ internal sealed unsafe partial class PagerCore
     private void PumpWrites()
     {
         PumpRecycles();
-        if (_blocksToWrite == 0 || SponsorLost)
+        if (_blocksToWrite == 0 || SponsorLost || _programGone)
         {
             return;
         }

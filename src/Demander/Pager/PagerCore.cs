@@ -22,7 +22,7 @@ namespace Hecatonchire.Pager;
 /// <see cref="IDataConnection"/>, so that the simulation runs this very code. Nothing it does in RunOnce allocates, blocks,
 /// throws or logs. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
 /// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for), Changes (what it does by itself),
-/// Capture (memory it did not get from the pager).
+/// Capture (memory it did not get from the pager), Forks (what a forked child begins with), Sharing (pages that parent and child still have in common).
 /// </summary>
 internal sealed unsafe partial class PagerCore : IDisposable
 {
@@ -43,7 +43,8 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private readonly IPrefetchPolicy _prefetch;
     private readonly LocalBudget _local;
     private readonly SegmentTable _segments = new();
-    private readonly SlotMap _slots = new();
+    private readonly SlotMap _slots;
+    private readonly bool _ownsSlots;
     private readonly EvictionPolicy _queue;
     private readonly FetchOperations _fetches = new();
     private readonly HeldPages _held = new();
@@ -71,8 +72,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private bool _evictorAwaited;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKinds.Default)
+        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKinds.Default, SlotMap? slots = null)
     {
+        (_slots, _ownsSlots) = (slots ?? new SlotMap(), slots is null);
         (_program, _reader, _writer, _prefetch, _local) = (program, reader, writer, prefetch, local);
         _staging = new StagingBlocks(stagingPages);
         _recycles = new BlockStack(_staging.Count);
@@ -133,7 +135,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public bool IsDemandInFlight { get; private set; }
 
     /// <summary>True while anything at all is in flight.</summary>
-    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null || IsChangePending || IsCleaning;
+    public bool IsBusy => _fetches.InFlight > 0 || _departing > 0 || _parked.Count > 0 || _request is not null || IsChangePending || IsCleaning || _isUnsharing;
 
     /// <summary>True while pages are on their way here.</summary>
     public bool IsFetching => _fetches.InFlight > 0;
@@ -186,6 +188,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// </summary>
     public bool RunOnce()
     {
+        NoteForkBegun();
         bool progress = TakeFaults();
         progress |= TakeEvictorCompletions();
         progress |= TakeWritten();
@@ -193,6 +196,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
         AskWhetherAllIsTold();
         progress |= StepRequest();
         progress |= RetryParked();
+        progress |= StepUnshare();
         progress |= EvictAhead();
         progress |= StepCleaner();
         PumpWrites();
@@ -211,8 +215,14 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     public void Dispose()
     {
+        _reader.Unregister(_fetches.Memory);
+        _writer.Unregister(_staging.MirrorMemory);
         _segments.Dispose();
-        _slots.Dispose();
+        if (_ownsSlots)
+        {
+            _slots.Dispose();
+        }
+
         _queue.Dispose();
         _fetches.Dispose();
         _held.Dispose();
@@ -237,7 +247,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     {
         long all = Captures ? CapturedPages + _outsidePages : _segments.TotalPages;
         _budgetPages = _local.Resolve(all << PageSize.Shift) >> PageSize.Shift;
-        EnsureQueued(Captures ? Math.Max(Math.Max(_budgetPages, _liftedPages), _occupied) : Math.Min(_budgetPages, all));
+        EnsureQueued(Captures ? Math.Max(Math.Max(_budgetPages, _liftedPages), Math.Max(_occupied, _inheritedPages + ChildBound)) : Math.Min(_budgetPages, all));
     }
 
     private bool TryReserve(long pages)

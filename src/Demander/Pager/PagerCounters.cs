@@ -22,6 +22,12 @@ internal sealed class PagerCounters
 
     /// <summary>Pages that were there when their range was captured.</summary>
     public long PagesAdopted;
+
+    /// <summary>Forks of the program that the pager has followed.</summary>
+    public long Forks;
+
+    /// <summary>Pages that were made the program's alone after a fork, to leave.</summary>
+    public long PagesUnshared;
     public long StagingHits;
     public long RoomWaits;
     public long ResidentPeakPages;
@@ -34,7 +40,7 @@ internal sealed class PagerCounters
     public long PrefetchWasted;
     public int LastProgramErrno;
 
-    /// <summary>How often all pages were found shared with a child since before they were captured, so that the program had to grow above its bound.</summary>
+    /// <summary>How often all pages were found in use by something else, so that the program had to grow above its bound.</summary>
     public long SharedRounds;
 
     public void Publish(long inProgram, long departing, long segmentPages, long allowance, IPrefetchPolicy prefetch)

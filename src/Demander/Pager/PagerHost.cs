@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
 
-/// <summary>A pager for one program at a time, with its sponsor and its socket.</summary>
+/// <summary>A pager for one program at a time and the children that it forks, with its sponsor and its socket.</summary>
 internal sealed class PagerHost : IPagerHost
 {
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
@@ -20,7 +20,8 @@ internal sealed class PagerHost : IPagerHost
     private readonly HandoverServer _server;
     private readonly object _lock = new();
     private readonly LatencyHistogram _endedLatencies = new();
-    private PagerSession? _session;
+    private readonly List<PagerSession> _sessions = [];
+    private readonly List<PagerFamily> _families = [];
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
 
@@ -81,7 +82,7 @@ internal sealed class PagerHost : IPagerHost
     {
         lock (_lock)
         {
-            return _session is null ? _ended : SnapshotOf(_session);
+            return _sessions.Aggregate(_ended, (sum, session) => sum.Plus(SnapshotOf(session)));
         }
     }
 
@@ -89,7 +90,7 @@ internal sealed class PagerHost : IPagerHost
     {
         lock (_lock)
         {
-            (_session?.Core.Latencies ?? _endedLatencies).CopyTo(target);
+            (First?.Core.Latencies ?? _endedLatencies).CopyTo(target);
         }
     }
 
@@ -97,7 +98,7 @@ internal sealed class PagerHost : IPagerHost
     {
         lock (_lock)
         {
-            _session?.Core.Latencies.Clear();
+            First?.Core.Latencies.Clear();
         }
     }
 
@@ -105,7 +106,7 @@ internal sealed class PagerHost : IPagerHost
     {
         lock (_lock)
         {
-            if (_session is { } session)
+            if (First is { } session)
             {
                 session.Core.Trace = trace;
             }
@@ -113,11 +114,34 @@ internal sealed class PagerHost : IPagerHost
     }
 
     /// <summary>Bytes the pager thread of the current program has allocated; for the test that a fault allocates none.</summary>
-    internal long PagerThreadAllocatedBytes => _session?.PagerThreadAllocatedBytes ?? 0;
+    internal long PagerThreadAllocatedBytes => First?.PagerThreadAllocatedBytes ?? 0;
+
+    public IReadOnlyList<int> Programs
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _sessions.Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
+            }
+        }
+    }
+
+    /// <summary>The program that was started; its forked children come after it.</summary>
+    private PagerSession? First => _sessions.FirstOrDefault();
 
     public void Dispose()
     {
         _server.Dispose();
+
+        // Left by children that never said HELLO.
+        PagerFamily[] left;
+        lock (_lock)
+        {
+            left = [.. _families];
+        }
+
+        Array.ForEach(left, family => family.Dispose());
         _client.Dispose();
     }
 
@@ -134,22 +158,102 @@ internal sealed class PagerHost : IPagerHost
 
     private PagerSession Open(System.Net.Sockets.Socket socket, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {
-        var session = new PagerSession(_options, _client, _connections, socket, process, in hello, descriptors, TellSponsorLost, StopProgram, _logger);
-        lock (_lock)
+        bool isForked = (hello.Value2 & HandoverAbi.IsForked) != 0;
+        PagerMember? child = null;
+        PagerFamily? family = isForked ? FindFamily(process, out child) : MakeFamily();
+        if (family is null)
         {
-            _session = session;
+            throw new InvalidOperationException("no program here has forked it");
         }
 
-        return session;
+        try
+        {
+            var session = new PagerSession(_options, family, child, socket, process, in hello, descriptors, StopProgram, _logger);
+            lock (_lock)
+            {
+                if (!isForked)
+                {
+                    // What was before is another program's.
+                    _ended = new() { Transport = "tcp", TransportReason = "" };
+                    _sessions.Insert(0, session);
+                }
+                else
+                {
+                    _sessions.Add(session);
+                }
+            }
+
+            family.NoteOpened(process);
+            return session;
+        }
+        catch
+        {
+            family.NoteOpened(process);
+            family.Leave(isSponsorLost: false);
+            throw;
+        }
     }
 
+    private PagerFamily MakeFamily()
+    {
+        PagerFamily? family = null;
+        family = new PagerFamily(_options, _client, _connections, _logger)
+        {
+            OnSponsorLost = core => TellSponsorLost(family!, core),
+            OnEnded = () => Forget(family!),
+        };
+        family.Join();
+        lock (_lock)
+        {
+            _families.Add(family);
+        }
+
+        return family;
+    }
+
+    private void Forget(PagerFamily family)
+    {
+        lock (_lock)
+        {
+            _ = _families.Remove(family);
+        }
+    }
+
+    /// <summary>The family that a forked child belongs to, joined; null where there is none.</summary>
+    private PagerFamily? FindFamily(int process, out PagerMember? child)
+    {
+        PagerFamily[] families;
+        lock (_lock)
+        {
+            families = [.. _families];
+        }
+
+        foreach (PagerFamily family in families)
+        {
+            child = family.Claim(process, families.Length == 1 ? null : TimeSpan.FromMilliseconds(100));
+            if (child is not null)
+            {
+                return family;
+            }
+        }
+
+        child = null;
+        return null;
+    }
+
+    /// <summary>The session's program has gone; what it did still counts.</summary>
     private void Close(PagerSession session)
     {
         lock (_lock)
         {
-            _ended = SnapshotOf(session);
-            session.Core.Latencies.CopyTo(_endedLatencies);
-            _session = null;
+            if (session == First)
+            {
+                session.Core.Latencies.CopyTo(_endedLatencies);
+            }
+
+            _ = _sessions.Remove(session);
+            PagerSnapshot last = SnapshotOf(session);
+            _ended = _ended.Plus(_sessions.Count == 0 ? last : last with { SegmentBytes = 0, ResidentBytes = 0, RemoteBytes = 0, WriteBackQueue = 0 });
         }
     }
 
@@ -178,17 +282,18 @@ internal sealed class PagerHost : IPagerHost
             WriteBackQueue = counters.DepartingPages,
             StagingHits = counters.StagingHits,
             RoomWaits = counters.RoomWaits,
-            Reconnects = session.Reconnects,
+            Reconnects = session.Family.Reconnects,
+            Forks = counters.Forks,
             Transport = _connections.InUse.Transport,
             TransportReason = _connections.InUse.Reason,
         };
     }
 
-    private void TellSponsorLost(PagerSession session)
+    private void TellSponsorLost(PagerFamily family, PagerCore core)
     {
-        PagerCounters counters = session.Core.Counters;
+        PagerCounters counters = core.Counters;
         Volatile.Write(ref _failure,
-            $"sponsor {_options.Sponsor.Host}:{_options.Sponsor.Port} is lost ({session.LossReason}): {counters.RemotePages + counters.PagesLost} pages "
+            $"sponsor {_options.Sponsor.Host}:{_options.Sponsor.Port} is lost ({family.LossReason}): {counters.RemotePages + counters.PagesLost} pages "
             + "had their only copy there; the program gets SIGBUS where it touches one. Start the program again with a sponsor that is up.");
     }
 

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
 
-/// <summary>What the pager logs; never from the pager thread.</summary>
+/// <summary>What the pager logs; from the pager thread only where a program is being forked.</summary>
 internal static partial class PagerLog
 {
     [LoggerMessage(Level = LogLevel.Warning, Message = "The pager's memory could not be locked ({Reason}); it may be swapped out under pressure")]
@@ -13,6 +13,9 @@ internal static partial class PagerLog
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Pages travel to sponsor {Host}:{Port} over tcp although it offers RDMA: {Why}")]
     public static partial void RdmaNotUsed(ILogger logger, string host, int port, string why);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A forked child cannot be served ({Reason}): it stops where it touches a page that is not here")]
+    public static partial void ChildNotServed(ILogger logger, string reason);
 
     [LoggerMessage(
         Level = LogLevel.Warning,

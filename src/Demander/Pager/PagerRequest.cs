@@ -5,10 +5,6 @@ namespace Hecatonchire.Pager;
 
 internal enum PagerRequestKind
 {
-    AddSlab,
-
-    /// <summary>Takes one slab out that holds no page and is not needed for a slot per page; ENOENT when there is none.</summary>
-    RemoveIdleSlab,
     Allocate,
     Free,
     Resize,
@@ -48,10 +44,6 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
     /// <summary>Of a Measure: no more slots can be had.</summary>
     public bool IsSponsorFull { get; init; }
 
-    public ulong Slab { get; init; }
-
-    public uint Slots { get; init; }
-
     /// <summary>True in production: the page table lives in a memfd that is handed to the program.</summary>
     public bool TableInMemoryFile { get; init; }
 
@@ -63,10 +55,6 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
 
     /// <summary>Set by the pager thread when the request has ended.</summary>
     public ManualResetEventSlim Done { get; } = new(false);
-
-    public ulong RemovedSlab { get; set; }
-
-    public uint RemovedSlots { get; set; }
 
     // The pager thread's place in it.
     public long Cursor { get; set; }

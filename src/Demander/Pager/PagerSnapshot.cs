@@ -35,6 +35,38 @@ internal readonly record struct PagerSnapshot
 
     /// <summary>How often the data connections to the sponsor ended and were rebuilt.</summary>
     public long Reconnects { get; init; }
+
+    /// <summary>Children that the program has forked with its captured memory.</summary>
+    public long Forks { get; init; }
     public string Transport { get; init; }
     public string TransportReason { get; init; }
+
+    /// <summary>Of two programs together; the bound and the peak are the greater one's.</summary>
+    public PagerSnapshot Plus(in PagerSnapshot other) => new()
+    {
+        SegmentBytes = SegmentBytes + other.SegmentBytes,
+        BudgetBytes = Math.Max(BudgetBytes, other.BudgetBytes),
+        ResidentBytes = ResidentBytes + other.ResidentBytes,
+        ResidentPeakBytes = Math.Max(ResidentPeakBytes, other.ResidentPeakBytes),
+        RemoteBytes = RemoteBytes + other.RemoteBytes,
+        Faults = Faults + other.Faults,
+        HardFaults = HardFaults + other.HardFaults,
+        WriteFaults = WriteFaults + other.WriteFaults,
+        ZeroFills = ZeroFills + other.ZeroFills,
+        PagesIn = PagesIn + other.PagesIn,
+        PagesOut = PagesOut + other.PagesOut,
+        PagesDropped = PagesDropped + other.PagesDropped,
+        PagesCleaned = PagesCleaned + other.PagesCleaned,
+        PagesPrefetched = PagesPrefetched + other.PagesPrefetched,
+        PrefetchUsed = PrefetchUsed + other.PrefetchUsed,
+        PrefetchWasted = PrefetchWasted + other.PrefetchWasted,
+        PagesLost = PagesLost + other.PagesLost,
+        WriteBackQueue = WriteBackQueue + other.WriteBackQueue,
+        StagingHits = StagingHits + other.StagingHits,
+        RoomWaits = RoomWaits + other.RoomWaits,
+        Reconnects = Math.Max(Reconnects, other.Reconnects),
+        Forks = Forks + other.Forks,
+        Transport = other.Transport,
+        TransportReason = other.TransportReason,
+    };
 }

@@ -1,14 +1,13 @@
-using Hecatonchire.Handover;
+using System.Collections.Concurrent;
 using Hecatonchire.Interop;
-using Hecatonchire.Pressure;
 using Hecatonchire.Transport;
 
 namespace Hecatonchire.Pager;
 
 /// <summary>
-/// The thread that drives a <see cref="PagerCore"/>: it spins while an answer is due within microseconds, and sleeps in epoll
-/// otherwise, so that an idle pager uses no CPU. Everything that can end the sleep is a descriptor: faults, evictor
-/// completions, both connections, requests, memory pressure.
+/// The thread that drives the <see cref="PagerCore"/> of a program, and those of its forked children: it spins while an answer is due within
+/// microseconds, and sleeps in epoll otherwise, so that an idle pager uses no CPU. Everything that can end the sleep is a descriptor: faults,
+/// evictor completions, both connections, requests, memory pressure.
 /// </summary>
 internal sealed unsafe class PagerThread : IDisposable
 {
@@ -24,43 +23,16 @@ internal sealed unsafe class PagerThread : IDisposable
     /// <summary>About 20 us, twice what a fetch takes when the sponsor runs: yielding from the first round on costs each fault 2 us.</summary>
     private const int RoundsBeforeYield = 32;
 
-    /// <summary>
-    /// The longest sleep while pages are on their way out. Nobody waits for them, so that the evictor's answers are worth no wake-up
-    /// each: faults come first, and find them.
-    /// </summary>
-    private const int SleepMsEvicting = 1;
-
-    /// <summary>A program that has not faulted for this long is computing: its pages are cleaned meanwhile.</summary>
-    private const int QuietMs = 10;
-
-    /// <summary>The longest sleep: how stale the published pressure may get on an idle program.</summary>
-    private const int SleepMsMax = 1000;
-
-    /// <summary>
-    /// Within this of the cgroup's limit the usage is read anew every <see cref="FaultsPerRefresh"/> faults (1.1 us each), and whenever so
-    /// much has come: a fault of a new page fills 64 at once.
-    /// </summary>
-    private const long RefreshBelowBytes = 8L << 20;
-
-    private const long FaultsPerRefresh = 64;
-    private const long GrowthPerRefreshBytes = 1L << 20;
-
-    private readonly PagerCore _core;
-    private readonly CommandRing _ring;
-    private readonly IDataConnection _reader;
-    private readonly IDataConnection _writer;
-    private readonly PressureMonitor? _pressure;
-    private readonly CorePlacement? _placement;
-    private readonly int _completionsEvent;
-    private readonly int _socket;
+    private readonly ConnectionShare _reader;
+    private readonly ConnectionShare _writer;
+    private readonly List<PagerMember> _members = [];
+    private readonly ConcurrentQueue<Action> _orders = new();
     private readonly int _wake = Libc.EventDescriptor(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
     private readonly int _epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
-    private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(8, pinned: true);
+    private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(16, pinned: true);
     private readonly Thread _thread;
     private readonly bool _spin;
     private readonly Lock _execution = new();
-    private long _refreshedAt;
-    private long _refreshedResident;
     private Watched _watchedReader;
     private Watched _watchedWriter;
     private volatile bool _stop;
@@ -68,68 +40,83 @@ internal sealed unsafe class PagerThread : IDisposable
     /// <summary>What epoll was told of a connection.</summary>
     private record struct Watched(int Descriptor, uint Events);
 
-    public PagerThread(PagerCore core, CommandRing ring, int uffd, int completionsEvent, int socket, IDataConnection reader,
-        IDataConnection writer, PressureMonitor? pressure, CorePlacement? placement, bool spin)
+    public PagerThread(ConnectionShare reader, ConnectionShare writer, bool spin)
     {
-        (_core, _ring, _reader, _writer, _pressure) = (core, ring, reader, writer, pressure);
-        (_completionsEvent, _socket, _placement, _spin) = (completionsEvent, socket, placement, spin);
-        Watch(uffd, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
-        Watch(completionsEvent, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
+        (_reader, _writer, _spin) = (reader, writer, spin);
         Watch(_wake, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
-
-        // Its end only. The thread that reads it may be waiting here, for an evictor that is gone with the program.
-        Watch(socket, Libc.EPOLLRDHUP, Libc.EPOLL_CTL_ADD);
-        Rewatch(reader, ref _watchedReader);
-        Rewatch(writer, ref _watchedWriter);
-        if (pressure is not null)
-        {
-            Watch(pressure.WaitDescriptor, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
-        }
-
+        Rewatch(reader.Inner, ref _watchedReader);
+        Rewatch(writer.Inner, ref _watchedWriter);
         _thread = new Thread(Run) { Name = "heca-pager", IsBackground = true, Priority = ThreadPriority.Highest };
     }
-
-    /// <summary>Called on the pager thread once a program must be stopped for want of UFFDIO_POISON.</summary>
-    public Action? OnMustStopProgram { get; init; }
-
-    /// <summary>Readable when a batch of pages to clean is copied; -1: there is no cleaning.</summary>
-    public int SnapshotDone
-    {
-        get;
-        init
-        {
-            field = value;
-            if (value >= 0)
-            {
-                Watch(value, Libc.EPOLLIN, Libc.EPOLL_CTL_ADD);
-            }
-        }
-    } = -1;
 
     /// <summary>Bytes the pager thread allocated so far; written by it, for the test that this stays 0.</summary>
     public long AllocatedBytes;
 
     public void Start() => _thread.Start();
 
-    /// <summary>Gives a request to the pager thread and waits for its end; others wait their turn.</summary>
-    public void Execute(PagerRequest request)
+    /// <summary>Serves a program from now on. On this thread, or before it runs.</summary>
+    public void Add(PagerMember member)
     {
-        lock (_execution)
+        _members.Add(member);
+        foreach ((int descriptor, uint events) in member.Watched)
         {
-            ExecuteAlone(request);
+            Watch(descriptor, events, Libc.EPOLL_CTL_ADD);
         }
     }
 
-    private void ExecuteAlone(PagerRequest request)
+    /// <summary>The program of a member has said HELLO, so that there is more to watch; on this thread.</summary>
+    public void Rewatch(PagerMember member, Action change)
     {
-        _core.Post(request);
-        Wake();
-        while (!request.Done.Wait(TimeSpan.FromSeconds(1)))
+        Unwatch(member);
+        change();
+        foreach ((int descriptor, uint events) in member.Watched)
         {
-            if (!_thread.IsAlive)
+            Watch(descriptor, events, Libc.EPOLL_CTL_ADD);
+        }
+    }
+
+    /// <summary>The program is gone: what is under way for it over the connections ends, and its share in the slots. By any other thread; waits.</summary>
+    public void Remove(PagerMember member)
+    {
+        using var removed = new ManualResetEventSlim();
+        Order(() =>
+        {
+            member.Core.NoteProgramGone();
+            member.OnRemoved = removed.Set;
+        });
+        while (!removed.Wait(TimeSpan.FromSeconds(1)) && _thread.IsAlive)
+        {
+        }
+    }
+
+    /// <summary>Has this thread do something between two rounds, and waits for it. By any other thread.</summary>
+    public void RunOn(Action action)
+    {
+        using var done = new ManualResetEventSlim();
+        Order(() =>
+        {
+            action();
+            done.Set();
+        });
+        while (!done.Wait(TimeSpan.FromSeconds(1)) && _thread.IsAlive)
+        {
+        }
+    }
+
+    /// <summary>Gives a request to the pager thread and waits for its end; others wait their turn.</summary>
+    public void Execute(PagerCore core, PagerRequest request)
+    {
+        lock (_execution)
+        {
+            core.Post(request);
+            Wake();
+            while (!request.Done.Wait(TimeSpan.FromSeconds(1)))
             {
-                request.Status = -Errno.ESRCH;
-                return;
+                if (!_thread.IsAlive)
+                {
+                    request.Status = -Errno.ESRCH;
+                    return;
+                }
             }
         }
     }
@@ -145,6 +132,12 @@ internal sealed unsafe class PagerThread : IDisposable
 
         _ = Libc.Close(_wake);
         _ = Libc.Close(_epoll);
+    }
+
+    private void Order(Action action)
+    {
+        _orders.Enqueue(action);
+        Wake();
     }
 
     private void Wake()
@@ -169,46 +162,49 @@ internal sealed unsafe class PagerThread : IDisposable
     private void Loop()
     {
         int idleRounds = 0;
-        bool stopTold = false;
-        _core.CheckConnections = true;
+        bool checksConnections = true;
         while (!_stop)
         {
-            ApplyPressure();
-            bool sharesCore = _placement?.Follow(_core.LastFaultThread, _core.Counters) == true;
-            bool progress = _core.RunOnce();
-            _core.CheckConnections = false;
-            if (_ring.IsBroken)
+            while (_orders.TryDequeue(out Action? order))
             {
-                _core.NoteBrokenRing();
+                order();
             }
 
-            if (_core.MustStopProgram && !stopTold)
+            bool progress = false, sharesCore = false, isFetching = false, isAwaited = false, isDemand = false;
+
+            // A fork adds one in the midst of it.
+            for (int i = 0; i < _members.Count; i++)
             {
-                stopTold = true;
-                OnMustStopProgram?.Invoke();
+                PagerMember member = _members[i];
+                PagerCore core = member.Core;
+                member.ApplyPressure();
+                sharesCore |= member.FollowsCore(isAlone: _members.Count == 1);
+                core.CheckConnections = checksConnections;
+                progress |= core.RunOnce();
+                core.CheckConnections = false;
+                isFetching |= core.IsFetching;
+                isAwaited |= core.IsEvictorAwaited && !core.ProgramGone;
+                isDemand |= core.IsDemandInFlight;
+                Attend(member, ref i);
             }
 
+            checksConnections = false;
             AllocatedBytes = GC.GetAllocatedBytesForCurrentThread();
-            if (_core.ProgramGone)
-            {
-                SleepUntilStopped();
-                return;
-            }
 
             // With nothing on its way here, another look could only delay the program where it shares this core: epoll
             // returns at once if there is more.
             idleRounds = progress ? 0 : idleRounds + 1;
-            bool sleeps = sharesCore && !_core.IsFetching && !_core.IsEvictorAwaited;
+            bool sleeps = sharesCore && !isFetching && !isAwaited;
             if (progress && !sleeps)
             {
                 continue;
             }
 
-            if (_spin && !sleeps && idleRounds < (_core.IsDemandInFlight ? IdleRoundsDemand : IdleRoundsBusy))
+            if (_spin && !sleeps && idleRounds < (isDemand ? IdleRoundsDemand : IdleRoundsBusy))
             {
-                if (_core.IsDemandInFlight)
+                if (isDemand)
                 {
-                    _reader.Spin();
+                    _reader.Inner.Spin();
                 }
 
                 // Later than usual: who is waited for, the sponsor or the evictor, may be waiting for this core.
@@ -221,86 +217,104 @@ internal sealed unsafe class PagerThread : IDisposable
             }
 
             Sleep();
-            _core.CheckConnections = true;
+            checksConnections = true;
             idleRounds = 0;
         }
     }
 
-    private void ApplyPressure()
+    /// <summary>What a round has shown of a program: that it must be stopped, that it has gone, that nothing more is under way for it.</summary>
+    private void Attend(PagerMember member, ref int index)
     {
-        if (_pressure is not null)
+        member.NoteRound();
+        if (!member.Core.ProgramGone)
         {
-            long resident = _core.InProgramBytes;
-            long allowed = _pressure.AllowedResidentBytes(resident);
-            if (allowed - resident < RefreshBelowBytes
-                && (_core.Counters.Faults - _refreshedAt >= FaultsPerRefresh || resident - _refreshedResident >= GrowthPerRefreshBytes))
+            return;
+        }
+
+        if (!member.IsGone)
+        {
+            // Requests still end, with the status that says why; nothing else is awaited of it.
+            Unwatch(member);
+            member.IsGone = true;
+            member.OnGone?.Invoke();
+        }
+
+        if (member.OnRemoved is { } removed && (member.Core.IsDrained || member.Core.SponsorLost))
+        {
+            _members.RemoveAt(index--);
+            member.Core.ReleaseSlots();
+            if (_members.Count > 0 && !_members.Exists(other => other.Core.IsHeir))
             {
-                // Close to the limit the program's own growth must be seen before the next notification.
-                _refreshedAt = _core.Counters.Faults;
-                _refreshedResident = resident;
-                _ = _pressure.Refresh(resident);
-                allowed = _pressure.AllowedResidentBytes(resident);
+                _members[0].Core.IsHeir = true;
             }
 
-            _core.LimitByPressure(allowed);
+            removed();
+        }
+    }
+
+    private void Unwatch(PagerMember member)
+    {
+        if (!member.IsGone)
+        {
+            foreach ((int descriptor, _) in member.Watched)
+            {
+                Watch(descriptor, 0, Libc.EPOLL_CTL_DEL);
+            }
         }
     }
 
     private void Sleep()
     {
-        Rewatch(_reader, ref _watchedReader);
-        Rewatch(_writer, ref _watchedWriter);
-        bool wakesByEvictor = _core.IsEvictorAwaited || !_core.IsEvicting;
-        if (!_reader.PrepareToWait() || !_writer.PrepareToWait() || (wakesByEvictor && !_ring.TrySleep()))
+        Rewatch(_reader.Inner, ref _watchedReader);
+        Rewatch(_writer.Inner, ref _watchedWriter);
+        if (!_reader.PrepareToWait() || !_writer.PrepareToWait())
         {
             return;
         }
 
-        fixed (EpollEvent* ready = _ready)
+        int longest = PagerMember.SleepMsMax;
+        for (int i = 0; i < _members.Count; i++)
         {
-            int longest = !wakesByEvictor ? SleepMsEvicting : _core.MayClean ? QuietMs : SleepMsMax;
-            int count = Libc.EpollWait(_epoll, ready, _ready.Length, longest);
-            if (count == 0 && longest == QuietMs)
+            int limit = _members[i].PrepareToSleep();
+            if (limit == 0)
             {
-                _core.NoteQuiet();
+                for (; i >= 0; i--)
+                {
+                    _members[i].Ring?.WakeUp();
+                }
+
+                return;
             }
 
-            _core.Trace?.NoteAwake();
-            _ring.WakeUp();
+            longest = Math.Min(longest, limit);
+        }
+
+        fixed (EpollEvent* ready = _ready)
+        {
+            int count = Libc.EpollWait(_epoll, ready, _ready.Length, longest);
+            WakeUpAll(isQuiet: count == 0 && longest == PagerMember.QuietMs);
             for (int i = 0; i < count; i++)
             {
                 int descriptor = (int)ready[i].Data;
-                if (descriptor == _wake || descriptor == _completionsEvent || descriptor == SnapshotDone)
+                if (descriptor == _wake)
                 {
                     ulong drained;
                     _ = Libc.Read(descriptor, &drained, sizeof(ulong));
+                    continue;
                 }
-                else if (descriptor == _socket)
+
+                for (int m = 0; m < _members.Count && !_members[m].Acknowledge(descriptor); m++)
                 {
-                    _core.NoteProgramGone();
-                }
-                else if (_pressure is not null && descriptor == _pressure.WaitDescriptor)
-                {
-                    _pressure.Acknowledge();
-                    _ = _pressure.Refresh(_core.InProgramBytes);
                 }
             }
         }
     }
 
-    private void SleepUntilStopped()
+    private void WakeUpAll(bool isQuiet)
     {
-        while (!_stop)
+        for (int i = 0; i < _members.Count; i++)
         {
-            var descriptor = new PollDescriptor { Descriptor = _wake, Events = Libc.POLLIN };
-            if (Libc.Poll(&descriptor, 1, SleepMsMax) > 0)
-            {
-                ulong drained;
-                _ = Libc.Read(_wake, &drained, sizeof(ulong));
-            }
-
-            // Requests still end, with the status that says why.
-            _ = _core.RunOnce();
+            _members[i].WakeUp(isQuiet);
         }
     }
 

@@ -109,6 +109,9 @@ internal struct PageEntry
         _bits &= OfPlace;
     }
 
+    /// <summary>What is known of the page holds for the same page of a forked child, whose entry is blank: state and slot, no more.</summary>
+    public readonly void CopyTo(ref PageEntry child) => child._bits = _bits & (StateMask | SlotMask);
+
     private static void PageTableCorrupt(PageState state, PageEvent happened) =>
         Environment.FailFast($"page table corrupt: {happened} in state {state}");
 }

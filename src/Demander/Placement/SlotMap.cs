@@ -4,9 +4,10 @@ using Hecatonchire.Interop;
 namespace Hecatonchire.Placement;
 
 /// <summary>
-/// The slots of the slabs this session holds: a bitmap a slab, one bit a slot. A slot number is the slab's index here
+/// The slots of the slabs that a program and its forked children hold: a bitmap a slab, one bit a slot. A slot number is the slab's index here
 /// (upper bits) and the slot in the slab (lower <see cref="SlotBits"/> bits). Next fit with a hint, so that adjacent pages
-/// get adjacent slots and travel in one request. Used by the pager thread only; bitmaps are made when a slab is added.
+/// get adjacent slots and travel in one request. A slot can be several pages', of processes that were one when it was written: it is free
+/// when each has released it. Used by the pager thread only; bitmaps are made when a slab is added.
 /// </summary>
 internal sealed unsafe class SlotMap : IDisposable
 {
@@ -29,6 +30,9 @@ internal sealed unsafe class SlotMap : IDisposable
         public uint Free;
         public uint Cursor;
         public ulong* Used;
+
+        /// <summary>Per slot its owners beyond the first; null until there is one that has some.</summary>
+        public ushort* Shares;
     }
 
     public long TotalSlots { get; private set; }
@@ -71,7 +75,7 @@ internal sealed unsafe class SlotMap : IDisposable
                 (id, slots) = (slab.Id, slab.Slots);
                 TotalSlots -= slots;
                 FreeSlots -= slots;
-                _ = Libc.Unmap(slab.Used, slots / 8);
+                Unmap(in slab);
                 slab = default;
                 return true;
             }
@@ -117,10 +121,39 @@ internal sealed unsafe class SlotMap : IDisposable
         return -1;
     }
 
+    /// <summary>
+    /// One more page has its contents in a used slot. Allocates, once a slab. Throws <see cref="InsufficientMemoryException"/>; nothing has changed then.
+    /// </summary>
+    public void Share(long slot)
+    {
+        ref Slab slab = ref _slabs[slot >> SlotBits];
+        if (slab.Shares == null)
+        {
+            slab.Shares = (ushort*)NativeMemoryMap.Reserve(slab.Slots * sizeof(ushort));
+        }
+
+        ref ushort shares = ref slab.Shares[slot & SlotInSlabMask];
+        shares = checked((ushort)(shares + 1));
+    }
+
+    /// <summary>True when the slot must not be written: others have their contents there too.</summary>
+    public bool IsShared(long slot)
+    {
+        ref readonly Slab slab = ref _slabs[slot >> SlotBits];
+        return slab.Shares != null && slab.Shares[slot & SlotInSlabMask] != 0;
+    }
+
+    /// <summary>An owner has no more use for a slot; free for anybody once all have none.</summary>
     public void Release(long slot)
     {
         ref Slab slab = ref _slabs[slot >> SlotBits];
         uint at = (uint)(slot & SlotInSlabMask);
+        if (slab.Shares != null && slab.Shares[at] != 0)
+        {
+            slab.Shares[at]--;
+            return;
+        }
+
         ulong bit = 1UL << (int)(at & 63);
         if ((slab.Used[at >> 6] & bit) == 0)
         {
@@ -138,11 +171,20 @@ internal sealed unsafe class SlotMap : IDisposable
         {
             if (_slabs[i].Slots != 0)
             {
-                _ = Libc.Unmap(_slabs[i].Used, _slabs[i].Slots / 8);
+                Unmap(in _slabs[i]);
             }
         }
 
         _count = 0;
+    }
+
+    private static void Unmap(in Slab slab)
+    {
+        _ = Libc.Unmap(slab.Used, slab.Slots / 8);
+        if (slab.Shares != null)
+        {
+            _ = Libc.Unmap(slab.Shares, slab.Slots * sizeof(ushort));
+        }
     }
 
     private long Take(ref Slab slab, int index, uint at)

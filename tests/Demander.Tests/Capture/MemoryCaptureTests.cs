@@ -180,8 +180,6 @@ public sealed class MemoryCaptureTests : IDisposable
 
         public long PlaceChanges { get; private set; }
 
-        public int Forks => 0;
-
         public long SharedRounds => 0;
 
         public void Map(ulong start, ulong mib, string name = "") =>

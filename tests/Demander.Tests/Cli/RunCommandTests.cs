@@ -181,6 +181,8 @@ public sealed class RunCommandTests : IDisposable
 
         public string? Failure => failure;
 
+        public IReadOnlyList<int> Programs => [];
+
         public PagerSnapshot Snapshot() => default;
 
         public void CopyLatencies(LatencyHistogram target)

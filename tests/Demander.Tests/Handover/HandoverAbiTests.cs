@@ -76,6 +76,8 @@ public unsafe class HandoverAbiTests
         {
             Assert.Matches($"HECA_CAN_{name} +{value}u", header);
         }
+
+        Assert.Contains($"HECA_IS_FORKED {HandoverAbi.IsForked}u", header, StringComparison.Ordinal);
     }
 
     private static int Offset<T>(string field) => (int)Marshal.OffsetOf<T>(field);

@@ -158,6 +158,8 @@ public sealed class StatusTests : IDisposable
 
         public string? Failure => null;
 
+        public IReadOnlyList<int> Programs => [];
+
         public PagerSnapshot Snapshot() => new()
         {
             Transport = "tcp",

@@ -104,7 +104,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
         return count;
     }
 
-    private bool IsAnyRegistered(int first, int pages)
+    public bool IsAnyRegistered(int first, int pages)
     {
         bool isAny = false;
         for (int page = first; page < first + pages; page++)

@@ -18,7 +18,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
     public bool TellsChanges { get; init; }
 
     /// <summary>The program stands in a system call that changes its address space, until the pager knows of it.</summary>
-    public bool IsChanging => _changes.Count > 0;
+    public bool IsChanging => _changes.Count > 0 || _forkIsUntold;
 
     /// <summary>Pages that the kernel is about to drop, which the pager counts no more.</summary>
     private int Doomed => _zapIsTold ? CountExisting(_zap.First, _zap.Pages) : 0;
@@ -80,7 +80,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
         for (int i = 0; i < pages; i++)
         {
             Remove(target + i);
-            (_pages[target + i], _unadopted[target + i]) = (_pages[first + i], _unadopted[first + i]);
+            (_pages[target + i], _unadopted[target + i], _isShared[target + i]) = (_pages[first + i], _unadopted[first + i], _isShared[first + i]);
             Buffer.MemoryCopy(Data(first + i), Data(target + i), PageSize.Bytes, PageSize.Bytes);
             InProgram += Exists(_pages[target + i]) ? 1 : 0;
             Unadopted += _unadopted[target + i] ? 1 : 0;

@@ -45,7 +45,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
     /// <summary>Called before a staging page goes back to the kernel: staging index, page it came from.</summary>
     public Action<int, int>? OnRecycle { get; set; }
 
-    public int FreeCommands => Entries - (int)(_posted - _answered);
+    public int FreeCommands => HasEvictor ? Entries - (int)(_posted - _answered) : 0;
 
     public bool EvictorHasWork => _executed != _published;
 
@@ -171,7 +171,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
                 break;
             }
 
-            if (_random.Next(1_000_000) < BusyPerMillion)
+            if (_isShared[page] || _random.Next(1_000_000) < BusyPerMillion)
             {
                 status = -Errno.EBUSY;
                 break;

@@ -36,11 +36,12 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         _protected = new bool[pages];
         _random = new Random(seed);
         _threads = threads;
-        // One more than the program has: who copies pages for the cleaner.
-        _waitPage = new int[threads + 1];
+        // Two more than the program has: who copies pages for the cleaner, and who makes shared pages the program's alone.
+        _waitPage = new int[threads + 2];
         Array.Fill(_waitPage, -1);
-        _waitKind = new FaultKind[threads + 1];
-        _pending = new int[threads + 1];
+        _waitKind = new FaultKind[threads + 2];
+        _pending = new int[threads + 2];
+        _isShared = new bool[pages];
         TakeCopies = takeCopies;
         _unadopted = new bool[pages];
         _stagedFrom = new int[stagingPages];
@@ -105,7 +106,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         {
             case KernelPage.Unmapped:
                 return Touch.Segv;
-            case KernelPage.Foreign when thread == _threads:
+            case KernelPage.Foreign when thread >= _threads:
                 return Touch.Done;
             case KernelPage.Foreign:
                 throw new SimulationException($"thread {thread} touches page {page}, which it has given up");
@@ -130,6 +131,8 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
         if (isWrite)
         {
+            _isShared[page] = false;
+
             // Of the shared zero page a copy on write, without an event.
             _pages[page] = KernelPage.Present;
         }
@@ -263,6 +266,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     private void Remove(int page)
     {
+        _isShared[page] = false;
         InProgram -= Exists(_pages[page]) ? 1 : 0;
         NoteAdopted(page);
         _pages[page] = KernelPage.Missing;
@@ -277,7 +281,7 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
 
     private void WakeRange(int first, int pages, bool mayBeLost)
     {
-        for (int thread = 0; thread <= _threads; thread++)
+        for (int thread = 0; thread < _waitPage.Length; thread++)
         {
             if (_waitPage[thread] >= first && _waitPage[thread] < first + pages
                 && !(mayBeLost && LostWakesPerMillion > 0 && _random.Next(1_000_000) < LostWakesPerMillion))

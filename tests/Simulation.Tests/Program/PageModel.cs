@@ -19,6 +19,16 @@ internal sealed unsafe class PageModel(int pages)
     private readonly bool[] _mayBeLost = new bool[pages];
     private readonly ulong[] _scratch = new ulong[PageSize.Bytes / sizeof(ulong)];
 
+    /// <summary>What a forked child's pages must contain.</summary>
+    public PageModel Fork()
+    {
+        var child = new PageModel(pages);
+        Array.Copy(_expected, child._expected, _expected.Length);
+        Array.Copy(_uncertain, child._uncertain, pages);
+        Array.Copy(_mayBeLost, child._mayBeLost, pages);
+        return child;
+    }
+
     /// <summary>The pages that are being given up right now: what a read finds may still go.</summary>
     public (int First, int Pages) Racing { get; set; }
 

@@ -30,7 +30,7 @@ public unsafe class AllocationTests
         using var memory = new SimulatedProgramMemory(Pages, 512, threads: 1, takeCopies, seed: 1);
         Assert.True(LocalBudget.TryParse("1MiB", out LocalBudget local));
         using var core = new PagerCore(memory, reader, writer, new TrendPrefetch(), local, 512, kind);
-        Execute(core, new PagerRequest(PagerRequestKind.AddSlab) { Slab = sponsor.AddSlab(Pages), Slots = Pages });
+        Assert.True(core.Slots.Add(sponsor.AddSlab(Pages), Pages));
         memory.Register(0, Pages);
         Execute(core, new PagerRequest(PagerRequestKind.Allocate) { Address = SimulatedProgramMemory.Base, Pages = Pages });
 

@@ -90,12 +90,12 @@ internal sealed partial class Simulation
                 ForgetChanged();
                 _avoided = default;
                 break;
-            case 0:
+            case 0 when !IsForking:
                 _phase = ChangePhase.Removing;
                 _memory.BeginRemove(_changed.First, _changed.Pages);
                 ForgetChanged();
                 break;
-            case 1 when target is not null:
+            case 1 when target is not null && !(IsForking && _memory.IsAnyRegistered(target.First, _changed.Pages)):
                 _phase = ChangePhase.Replaced;
                 _memory.Remap(_changed.First, _changed.Pages, target.First, with, isTargetLate: _settings.Captures && _random.Next(3) == 0);
                 for (int i = 0; i < _changed.Pages; i++)

@@ -2,6 +2,7 @@ using Hecatonchire.Pager;
 using Hecatonchire.Tests.Kernel;
 using Hecatonchire.Tests.Program;
 using Hecatonchire.Units;
+using Xunit;
 
 namespace Hecatonchire.Tests.Simulations;
 
@@ -80,7 +81,7 @@ internal sealed partial class Simulation
         if (missing > 0)
         {
             uint slots = (uint)((missing + 63) & ~63L);
-            Post(new PagerRequest(PagerRequestKind.AddSlab) { Slab = _sponsor.AddSlab(slots), Slots = slots }, Succeeded);
+            Assert.True(_core.Slots.Add(_sponsor.AddSlab(slots), slots));
         }
     }
 
@@ -142,20 +143,17 @@ internal sealed partial class Simulation
                 EndGivingUp(segment.First, segment.Pages, isUnmapped: true);
                 _ = _segments.Remove(segment);
                 _reservedPages -= segment.Pages;
+                ReturnIdleSlabs();
             });
-        ReturnIdleSlab();
     }
 
-    private void ReturnIdleSlab() => Post(
-        new PagerRequest(PagerRequestKind.RemoveIdleSlab),
-        request =>
+    private void ReturnIdleSlabs()
+    {
+        while (_core.Slots.TryRemoveIdle(_core.Segments.TotalPages, out ulong slab, out _))
         {
-            if (request.Status == 0)
-            {
-                _sponsor.RemoveSlab(request.RemovedSlab);
-                ReturnIdleSlab();
-            }
-        });
+            _sponsor.RemoveSlab(slab);
+        }
+    }
 
     private void Resize(SimulatedSegment segment, int pages)
     {
@@ -195,8 +193,9 @@ internal sealed partial class Simulation
                 {
                     _model.Forget(page);
                 }
+
+                ReturnIdleSlabs();
             });
-        ReturnIdleSlab();
     }
 
     private void Advise(SimulatedSegment segment, int advice)

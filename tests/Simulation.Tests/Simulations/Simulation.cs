@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Tests.Kernel;
 using Hecatonchire.Tests.Program;
@@ -30,6 +31,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     private readonly DataLink? _link;
     private readonly IDataConnection _reader;
     private readonly IDataConnection _writer;
+    private readonly ConnectionShare _readerShare;
+    private readonly ConnectionShare _writerShare;
     private readonly SimulatedProgramMemory _memory;
     private readonly PageModel _model;
     private readonly PagerCore _core;
@@ -55,21 +58,11 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         _reader = _link is null ? Connect(settings.Seed + 2, settings.ReaderEndsAt) : _link[0];
         IDataConnection writer = _link is null ? Connect(settings.Seed + 3, settings.WriterEndsAt) : _link[1];
         _writer = writerDecorator is null ? writer : writerDecorator(writer);
-        IPrefetchPolicy prefetch = settings.Prefetch switch
-        {
-            "none" => new NoPrefetch(),
-            "window" => new WindowPrefetch(),
-            _ => new TrendPrefetch(),
-        };
-        Assert.True(LocalBudget.TryParse(settings.Local, out LocalBudget local));
+        (_readerShare, _writerShare) = (new ConnectionShare(_reader), new ConnectionShare(_writer));
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = new PagerCore(_memory, _reader, _writer, prefetch, local, settings.StagingPages, settings.Eviction)
-        {
-            Captures = settings.Captures,
-            KeptOut = settings.Captures ? OtherMemory : [],
-        };
+        _core = MakeCore(_memory, slots: null);
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
@@ -88,6 +81,24 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     public long Rebuilds => _link?.Rebuilds ?? 0;
 
     public long BusErrors => _threads.Sum(thread => thread.BusErrors);
+
+    private PagerCore MakeCore(SimulatedProgramMemory memory, SlotMap? slots)
+    {
+        IPrefetchPolicy prefetch = _settings.Prefetch switch
+        {
+            "none" => new NoPrefetch(),
+            "window" => new WindowPrefetch(),
+            _ => new TrendPrefetch(),
+        };
+        Assert.True(LocalBudget.TryParse(_settings.Local, out LocalBudget local));
+        return new PagerCore(memory, _readerShare.Add()!, _writerShare.Add()!, prefetch, local, _settings.StagingPages, _settings.Eviction, slots)
+        {
+            Captures = _settings.Captures,
+            KeptOut = _settings.Captures ? OtherMemory : [],
+            OnFork = _ => BeginChild(),
+            IsHeir = slots is null,
+        };
+    }
 
     /// <summary>Runs everything: work, reading it all back, giving it all up. Throws where a rule is broken.</summary>
     public void Run()
@@ -114,6 +125,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         LimitByPressure(long.MaxValue);
         Settle();
         ReadAllBack();
+        EndChildren();
         GiveAllUp();
     }
 
@@ -147,6 +159,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         }
 
         StepChange(mayStart);
+        StepFork(mayStart);
+        StepChildren();
         StepCapture(mayStart);
         StepRequests(mayStart && !IsChanging);
         CheckHang();
@@ -158,12 +172,13 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         long before = _core.OccupiedPages;
         long budget = _core.BudgetPages;
         long adopted = _core.Counters.PagesAdopted;
+        int reserve = _core.UnshareReserve;
         _ = _core.RunOnce();
         adopted = _core.Counters.PagesAdopted - adopted;
         long ceiling = Math.Max(64, Math.Min(Math.Max(budget, _core.BudgetPages), _pressurePages));
 
         // What was there before it was the pager's is over the budget or not, as it happens.
-        long excess = _settings.Captures ? adopted : _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
+        long excess = _settings.Captures ? adopted + reserve : _settings.TakeCopies && _pressurePages < _core.BudgetPages ? CopiedOverPressureMax : 0;
         if (_core.OccupiedPages > before && _core.OccupiedPages > (excess == 0 && !_settings.Captures ? ceiling : Math.Max(before, ceiling) + excess))
         {
             throw new SimulationException($"{_core.OccupiedPages} pages count against the budget, {ceiling} may; before it were {before}");
@@ -179,6 +194,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
 
     public void Dispose()
     {
+        _children.ForEach(child => child.Dispose());
         _core.Dispose();
         _reader.Dispose();
         _writer.Dispose();
@@ -201,7 +217,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     {
         for (int i = 0; i < HangSteps * 2; i++)
         {
-            if (_threads.All(thread => thread.IsIdle) && !HasRequest && !IsChanging && !_memory.EvictorHasWork && (!_core.IsBusy || _core.SponsorLost))
+            if (_threads.All(thread => thread.IsIdle) && !HasRequest && !IsChanging && !IsForking && !_memory.EvictorHasWork && (!_core.IsBusy || _core.SponsorLost))
             {
                 CheckCounters();
                 return;

@@ -54,6 +54,7 @@ public class SimulationTests
             Assert.True(totals.Rebuilds > 0, "no connection was rebuilt");
             Assert.True(totals.Captured > 0, "no memory was captured");
             Assert.True(totals.Adopted > 0, "no page was adopted");
+            Assert.True(totals.Forks > 0 && totals.ChildAccesses > 0, "no child was forked");
         }
     }
 
@@ -90,8 +91,14 @@ public class SimulationTests
 
         public long Adopted { get; private set; }
 
+        public long Forks { get; private set; }
+
+        public long ChildAccesses { get; private set; }
+
         public void Add(Simulation simulation)
         {
+            Forks += simulation.Forks;
+            ChildAccesses += simulation.ChildAccesses;
             Accesses += simulation.Accesses;
             Cleaned += simulation.Core.Counters.PagesCleaned;
             Rebuilds += simulation.Rebuilds;

@@ -24,7 +24,7 @@ public unsafe class WakeTests
         using var memory = new SimulatedProgramMemory(Pages, 512, Threads, takeCopies: false, seed: 1);
         Assert.True(LocalBudget.TryParse("4MiB", out LocalBudget local));
         using var core = new PagerCore(memory, reader, writer, new TrendPrefetch(), local, 512);
-        Execute(core, memory, new PagerRequest(PagerRequestKind.AddSlab) { Slab = sponsor.AddSlab(Pages), Slots = Pages });
+        Assert.True(core.Slots.Add(sponsor.AddSlab(Pages), Pages));
         memory.Register(0, Pages);
         Execute(core, memory, new PagerRequest(PagerRequestKind.Allocate) { Address = SimulatedProgramMemory.Base, Pages = Pages });
         for (int page = 0; page < Pages; page++)

@@ -20,7 +20,7 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
     private const uint Mask = RequestsInFlightMax - 1;
 
     /// <summary>Buffers of requests lie in one of so many pieces of memory.</summary>
-    private const int RegionsMax = 8;
+    private const int RegionsMax = 64;
 
     private const int CompletionsMax = 64;
 
@@ -123,6 +123,19 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
     public int WaitDescriptor => _epoll;
 
     public uint WaitEvents => Libc.EPOLLIN;
+
+    public void Unregister(byte* memory)
+    {
+        for (int i = 0; i < _regionCount; i++)
+        {
+            if (_regions[i].Memory == memory)
+            {
+                _ = RdmaLibrary.Deregister(_regions[i].Handle);
+                _regions[i] = _regions[--_regionCount];
+                return;
+            }
+        }
+    }
 
     public int Register(byte* memory, nuint bytes)
     {

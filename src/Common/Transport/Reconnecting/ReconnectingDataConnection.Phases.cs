@@ -12,7 +12,9 @@ internal sealed unsafe partial class ReconnectingDataConnection
     /// <summary>Readable: the phase has changed, look.</summary>
     private readonly int _event;
 
-    private readonly List<(nint Memory, nuint Bytes)> _registered = [];
+    /// <summary>What the user has registered; replaced as a whole, by its thread. And what of it the connection that is offered knows.</summary>
+    private volatile (nint Memory, nuint Bytes)[] _registered = [];
+    private volatile (nint Memory, nuint Bytes)[] _prepared = [];
     private volatile Phase _phase = Phase.Connected;
     private volatile bool _isSignalled;
     private volatile bool _isStalled;
@@ -43,8 +45,33 @@ internal sealed unsafe partial class ReconnectingDataConnection
 
     public int Register(byte* memory, nuint bytes)
     {
-        _registered.Add(((nint)memory, bytes));
-        return _inner?.Register(memory, bytes) ?? 0;
+        int errno = _inner?.Register(memory, bytes) ?? 0;
+        if (errno == 0)
+        {
+            _registered = [.. _registered, ((nint)memory, bytes)];
+        }
+
+        return errno;
+    }
+
+    public void Unregister(byte* memory)
+    {
+        _registered = Array.FindAll(_registered, region => region.Memory != (nint)memory);
+        _inner?.Unregister(memory);
+    }
+
+    /// <summary>What was registered or taken back since the connection was prepared.</summary>
+    private void Reconcile(IDataConnection inner)
+    {
+        foreach ((nint memory, nuint bytes) in _registered.Except(_prepared))
+        {
+            _ = inner.Register((byte*)memory, bytes);
+        }
+
+        foreach ((nint memory, _) in _prepared.Except(_registered))
+        {
+            inner.Unregister((byte*)memory);
+        }
     }
 
     /// <summary>The user's thread: makes the step that the link asks for. No lock, no allocation; a few system calls, once per break.</summary>
@@ -90,6 +117,11 @@ internal sealed unsafe partial class ReconnectingDataConnection
     {
         _inner = inner;
         _hasProgressed = false;
+        if (_registered != _prepared)
+        {
+            Reconcile(inner);
+        }
+
         Rewatch();
         for (bool more = _table.TryGetOldest(out int place); more; more = _table.TryGetNewer(ref place))
         {
@@ -153,15 +185,22 @@ internal sealed unsafe partial class ReconnectingDataConnection
                 DataConnectionFailure.Protocol, "the new data connection takes fewer or shorter requests than the one before");
         }
 
-        foreach ((nint memory, nuint bytes) in _registered)
+        (nint Memory, nuint Bytes)[] regions = _registered;
+        bool isWhole = true;
+        foreach ((nint Memory, nuint Bytes) region in regions)
         {
-            int errno = fresh.Register((byte*)memory, bytes);
-            if (errno != 0)
+            int errno = fresh.Register((byte*)region.Memory, region.Bytes);
+            if (errno != 0 && _registered.Contains(region))
             {
                 throw new DataConnectionException(
-                    DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)bytes, errno));
+                    DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)region.Bytes, errno));
             }
+
+            isWhole &= errno == 0;
         }
+
+        // One that was taken back meanwhile may not have been there any more: then all that differs is made good when this is taken over.
+        _prepared = isWhole ? regions : Array.FindAll(regions, _registered.Contains);
     }
 
     /// <summary>The link: hands a new connection over.</summary>

@@ -10,6 +10,8 @@ namespace Hecatonchire.Cli.Run;
 /// <summary>One `heca run`: sponsor, pager and program come in this order and go in the opposite one, however it ends.</summary>
 internal static partial class RunSession
 {
+    private static readonly TimeSpan ForkedPollTime = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Returns the exit status. Throws <see cref="CommandException"/>, <see cref="PagerStartException"/>, <see cref="IOException"/>.</summary>
     public static int Run(RunSettings settings, PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
     {
@@ -98,11 +100,29 @@ internal static partial class RunSession
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);
         int status = child.WaitForExit();
+        Ended(log, child.ProcessId, status);
+        WaitForForked(child.ProcessId, pager, signals, log);
 
         // A ^C or a closed terminal reaches both of us, and handlers run late: the program may be gone by then.
         signals.Stop();
-        Ended(log, child.ProcessId, status);
         return status;
+    }
+
+    /// <summary>A program that has become a daemon, or left another child behind, still has memory that is not here.</summary>
+    private static void WaitForForked(int program, IPagerHost pager, SignalForwarder signals, ILogger log)
+    {
+        bool isTold = false;
+        for (IReadOnlyList<int> left = pager.Programs; left.Any(process => process != program || Directory.Exists($"/proc/{process}")); left = pager.Programs)
+        {
+            signals.ForwardTo(left);
+            if (!isTold && left.All(process => process != program))
+            {
+                isTold = true;
+                StillRunning(log, left.Count);
+            }
+
+            Thread.Sleep(ForkedPollTime);
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Metrics are served on http://{EndPoint}/metrics")]
@@ -113,6 +133,9 @@ internal static partial class RunSession
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} started: {Program}")]
     private static partial void Started(ILogger log, int process, string program);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Forked children that have memory on the sponsor still run: {Count}; heca waits for them")]
+    private static partial void StillRunning(ILogger log, int count);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} ended with status {Status}")]
     private static partial void Ended(ILogger log, int process, int status);

@@ -29,6 +29,7 @@ internal sealed class SignalForwarder : IDisposable
     private readonly List<PosixSignalRegistration> _registrations = [];
     private readonly List<int> _early = [];
     private ChildProgram? _program;
+    private IReadOnlyList<int> _forked = [];
     private bool _ended;
 
     public SignalForwarder()
@@ -71,6 +72,15 @@ internal sealed class SignalForwarder : IDisposable
         }
     }
 
+    /// <summary>The program has ended, and these are the children that it has left: they get what arrives.</summary>
+    public void ForwardTo(IReadOnlyList<int> forked)
+    {
+        lock (_gate)
+        {
+            _forked = forked;
+        }
+    }
+
     /// <summary>The program has ended: what arrives from now on is for nobody.</summary>
     public void Stop()
     {
@@ -109,6 +119,10 @@ internal sealed class SignalForwarder : IDisposable
             else
             {
                 _program.Signal(number);
+                foreach (int process in _forked.Where(process => process > 0))
+                {
+                    _ = Libc.Kill(process, number);
+                }
             }
         }
     }
