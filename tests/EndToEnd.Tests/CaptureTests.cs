@@ -238,6 +238,74 @@ public sealed partial class CaptureTests : IDisposable
         Assert.True(PagesOut(error) > 5_000, error);
     }
 
+    /// <summary>1 GiB of values, a quarter of it here: a snapshot while clients write is what there was when it began, as a redis finds that runs without heca.</summary>
+    [Fact]
+    public async Task Redis_snapshots_while_it_is_written()
+    {
+        Capability.Require("redis", File.Exists("/usr/bin/redis-server") && File.Exists("/usr/bin/redis-benchmark"), "no redis-server, or no redis-tools");
+        const string Values = "262144";
+        DirectoryInfo directory = Directory.CreateTempSubdirectory("heca-redis-");
+        using var sponsor = new SponsorProcess("3GiB");
+        try
+        {
+            int port = FreePort();
+            string[] redis = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--dir", directory.FullName, "--enable-debug-command", "local"];
+            using Process heca = HecaRun.Start(sponsor, "", ["--local", "256MiB", "--stats", "--", .. redis, "--port", $"{port}"]);
+            Task<string> output = heca.StandardOutput.ReadToEndAsync(), error = heca.StandardError.ReadToEndAsync();
+            Connect(port).Dispose();
+            _ = Benchmark(port, "-n", Values, "-r", Values, "-d", "4096", "-P", "8", "-t", "set");
+            string digest = RedisCli(port, "debug", "digest");
+            string keys = RedisCli(port, "dbsize");
+            Assert.Contains("started", RedisCli(port, "bgsave"), StringComparison.Ordinal);
+            _ = Benchmark(port, "-n", "20000", "-r", Values, "-d", "3000", "-t", "set,get");
+            Assert.True(IsTrueInTime(() => RedisCli(port, "info", "persistence").Contains("rdb_bgsave_in_progress:0", StringComparison.Ordinal)), "the snapshot does not end");
+            Assert.Contains("rdb_last_bgsave_status:ok", RedisCli(port, "info", "persistence"), StringComparison.Ordinal);
+            Assert.NotEqual(digest, RedisCli(port, "debug", "digest"));
+            _ = RedisCli(port, "shutdown", "nosave");
+            Assert.True(heca.WaitForExit(Deadline), "redis did not end");
+            string told = await error;
+            Assert.True(heca.ExitCode == 0, await output + told);
+            Assert.True(PagesOut(told) > 100_000, told);
+
+            int plainPort = FreePort();
+            using var plain = Process.Start(new ProcessStartInfo(redis[0], [.. redis[1..], "--port", $"{plainPort}"]) { RedirectStandardOutput = true })!;
+            Connect(plainPort).Dispose();
+            Assert.True(IsTrueInTime(() => RedisCli(plainPort, "dbsize") == keys), "the snapshot is not whole");
+            Assert.Equal(digest, RedisCli(plainPort, "debug", "digest"));
+            _ = RedisCli(plainPort, "shutdown", "nosave");
+            Assert.True(plain.WaitForExit(Deadline));
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+
+    private static string RedisCli(int port, params string[] command) => Execute("redis-cli", ["-p", $"{port}", .. command]).Output.Trim();
+
+    /// <summary>Asks ten times a second: each time costs a process.</summary>
+    private static bool IsTrueInTime(Func<bool> condition)
+    {
+        for (long end = Environment.TickCount64 + (long)Deadline.TotalMilliseconds; Environment.TickCount64 < end; Thread.Sleep(100))
+        {
+            if (condition())
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Throws where a client has an error: the benchmark ends with another status then, or says so.</summary>
+    private static string Benchmark(int port, params string[] options)
+    {
+        (int status, string output, string error) = Execute("redis-benchmark", ["-p", $"{port}", "-c", "8", "-q", .. options]);
+        Assert.Equal((0, ""), (status, error));
+        Assert.DoesNotContain("rror", output, StringComparison.Ordinal);
+        return output;
+    }
+
     [Fact]
     public async Task Redis_keeps_every_value()
     {
