@@ -35,6 +35,8 @@ if [ "$purpose" = test ]; then
     has_python msgpack || missing+=(python3-msgpack)
     has_python numpy || missing+=(python3-numpy)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v memcached >/dev/null || missing+=(memcached)
+    command -v stress-ng >/dev/null || missing+=(stress-ng)
     command -v promtool >/dev/null || missing+=(prometheus)
 elif [ "$purpose" = test-vm ]; then
     command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
@@ -58,7 +60,7 @@ elif [ "$purpose" = check ]; then
     command -v clang-format >/dev/null || missing+=(clang-format)
 fi
 
-# For promtool and redis-server as a program: the daemons of the packages are neither started now nor at the next boot.
+# For promtool, redis-server and memcached as programs: the daemons of the packages are neither started now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=no
 forget_policy() { [ "$policy_is_ours" = no ] || rm -f "$policy"; }
@@ -92,6 +94,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     esac
     case " ${missing[*]} " in
     *' redis-server '*) command -v systemctl >/dev/null && systemctl disable --quiet redis-server.service 2>/dev/null || true ;;
+    esac
+    case " ${missing[*]} " in
+    *' memcached '*) command -v systemctl >/dev/null && systemctl disable --quiet memcached.service 2>/dev/null || true ;;
     esac
 fi
 

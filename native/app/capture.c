@@ -13,11 +13,21 @@
 /* As a shell's when a program cannot be executed. */
 #define EXIT_NOT_STARTED 126
 
+/* HECA_CAPTURE: "PID", the process whose children are captured, or "all:PID", all that come of them as well. */
+#define ALL "all:"
+
+bool heca_capture_follows(void) {
+    const char *wanted = getenv("HECA_CAPTURE");
+    return wanted != NULL && strncmp(wanted, ALL, strlen(ALL)) == 0;
+}
+
+static bool is_started_by_heca(void) {
+    const char *wanted = getenv("HECA_CAPTURE");
+    return wanted != NULL && strtol(wanted + (heca_capture_follows() ? strlen(ALL) : 0), NULL, 10) == getppid();
+}
+
 bool heca_capture_is_wanted(void) {
-    /* The process whose children are to be captured: a child of the program finds the variable too, and is left alone.
-     */
-    const char *parent = getenv("HECA_CAPTURE");
-    return parent != NULL && strtol(parent, NULL, 10) == getppid();
+    return heca_capture_follows() || is_started_by_heca();
 }
 
 static void keep_out(uint64_t pairs[16], const void *address, uint64_t bytes) {
@@ -56,7 +66,8 @@ void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]) {
     dl_iterate_phdr(keep_out_variables, pairs);
 }
 
-/* A program that was to be captured and cannot be does not run: its user counts on the memory not being here. */
+/* The program that was to be captured and cannot be does not run: its user counts on the memory not being here. What it
+ * starts itself runs as it would without. */
 __attribute__((constructor)) static void begin(void) {
     if (!heca_capture_is_wanted()) {
         return;
@@ -64,6 +75,10 @@ __attribute__((constructor)) static void begin(void) {
 
     int cancel_state;
     int32_t status = heca_session_enter(&cancel_state);
+    if (status != 0 && !is_started_by_heca()) {
+        return;
+    }
+
     if (status != 0) {
         fprintf(stderr, "heca: the program's memory cannot be captured: %s\n", strerror(-status));
         _exit(EXIT_NOT_STARTED);

@@ -143,14 +143,30 @@ bool heca_fork_resume(struct session *session) {
     return true;
 }
 
+/* A child of a program of which nothing is captured yet: a program of its own. */
+static void begin_own(struct session *session) {
+    int cancel_state;
+    session->process = 0;
+    session->ready = false;
+    session->can = 0;
+    session->sequence = 0;
+    session->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    heca_gate_reset();
+    if (heca_session_enter(&cancel_state) == 0) {
+        heca_session_leave(cancel_state);
+    }
+}
+
 void heca_fork_finish(struct session *session) {
-    if (!is_unfinished || session->process != getpid()) {
-        return;
+    int before = errno;
+    if (is_unfinished && session->process == getpid()) {
+        /* Until there is an evictor the pager lets the child grow. */
+        is_unfinished = false;
+        (void)heca_evictor_start(session);
+    } else if (session->ready && session->process != getpid() && (session->can & HECA_CAN_CAPTURE) != 0 &&
+               heca_capture_follows()) {
+        begin_own(session);
     }
 
-    /* Until there is an evictor the pager lets the child grow. */
-    is_unfinished = false;
-    int before = errno;
-    (void)heca_evictor_start(session);
     errno = before;
 }

@@ -129,6 +129,8 @@ void heca_session_raise_descriptors(struct session *session);
 int32_t heca_session_say_hello(struct session *session, int *descriptor);
 void heca_session_close_all(struct session *session);
 
+/* True when what captured programs fork and start is captured too. */
+bool heca_capture_follows(void);
 /* True when this program was started to have its memory captured. */
 bool heca_capture_is_wanted(void);
 /* Pairs of address and bytes that no pager may touch: what the evictor stands on. */

@@ -15,6 +15,7 @@ namespace Hecatonchire.Tests;
 public sealed partial class CaptureTests : IDisposable
 {
     private const int SIGKILL = 9;
+    private const int SIGTERM = 15;
 
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(120);
 
@@ -274,6 +275,75 @@ public sealed partial class CaptureTests : IDisposable
             Assert.Equal(digest, RedisCli(plainPort, "debug", "digest"));
             _ = RedisCli(plainPort, "shutdown", "nosave");
             Assert.True(plain.WaitForExit(Deadline));
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Memcached_keeps_every_value()
+    {
+        Capability.Require("memcached", File.Exists("/usr/bin/memcached"), "no memcached");
+        const int Values = 30_000;
+        int port = FreePort();
+        using Process heca = Start(["--local", "32MiB", "--stats"], ["memcached", "-m", "512", "-l", "127.0.0.1", "-p", $"{port}", "-U", "0", "-u", Environment.UserName]);
+        Task<string> error = heca.StandardError.ReadToEndAsync();
+        using (TcpClient client = Connect(port))
+        using (NetworkStream stream = client.GetStream())
+        using (StreamReader answers = new(stream, Encoding.ASCII))
+        {
+            for (int i = 0; i < Values; i++)
+            {
+                string value = Value(i, 7);
+                stream.Write(Encoding.ASCII.GetBytes($"set key:{i} 0 0 {value.Length}\r\n{value}\r\n"));
+                Assert.Equal("STORED", answers.ReadLine());
+            }
+
+            for (int i = Values - 1; i >= 0; i--)
+            {
+                stream.Write(Encoding.ASCII.GetBytes($"get key:{i}\r\n"));
+                Assert.StartsWith("VALUE ", answers.ReadLine(), StringComparison.Ordinal);
+                Assert.Equal(Value(i, 7), answers.ReadLine());
+                Assert.Equal("END", answers.ReadLine());
+            }
+        }
+
+        Assert.Equal(0, Libc.Kill(heca.Id, SIGTERM));
+        Assert.True(heca.WaitForExit(Deadline), "memcached did not end");
+        string told = await error;
+        Assert.True(PagesOut(told) > 10_000, told);
+    }
+
+    /// <summary>Its hogs are forked before anything is captured, and so programs of their own.</summary>
+    [Fact]
+    public void Stress_ng_finds_every_byte_right()
+    {
+        Capability.Require("stress-ng", File.Exists("/usr/bin/stress-ng"), "no stress-ng");
+        (int status, string output, string error) = Run(
+            ["--local", "64MiB", "--follow-children", "--stats"],
+            ["stress-ng", "--vm", "2", "--vm-bytes", "256M", "--vm-method", "all", "--verify", "-t", "10"]);
+        Assert.True(status == 0, output + error);
+        Assert.DoesNotContain("fail", output + error, StringComparison.Ordinal);
+        Assert.True(PagesOut(error) > 10_000, error);
+    }
+
+    [Fact]
+    public void A_compiler_and_all_it_starts_build_the_same()
+    {
+        Capability.Require("gcc", File.Exists("/usr/bin/gcc"), "no gcc");
+        DirectoryInfo directory = Directory.CreateTempSubdirectory("heca-gcc-");
+        try
+        {
+            string source = Path.Combine(directory.FullName, "many.c"), alone = Path.Combine(directory.FullName, "alone.o"), sponsored = Path.Combine(directory.FullName, "sponsored.o");
+            File.WriteAllLines(source, Enumerable.Range(0, 1500).Select(i =>
+                $"int f{i}(int *a, int n) {{ int s = {i}; for (int i = 0; i < n; i++) {{ s += a[i] * {i + 3}; a[i] ^= s >> {i % 7}; }} return s; }}"));
+            Assert.Equal(0, Execute("gcc", "-O2", "-c", source, "-o", alone).ExitCode);
+            (int status, _, string error) = Run(["--local", "32MiB", "--follow-children", "--stats"], ["gcc", "-O2", "-c", source, "-o", sponsored]);
+            Assert.True(status == 0, error);
+            Assert.True(PagesOut(error) > 1000, error);
+            Assert.Equal(File.ReadAllBytes(alone), File.ReadAllBytes(sponsored));
         }
         finally
         {

@@ -11,7 +11,7 @@ namespace Hecatonchire.Handover;
 internal delegate PagerSession SessionFactory(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
 
 /// <summary>
-/// The socket programs arrive on. One program at a time, with the children it forks: a second one is refused with EBUSY while the first lives.
+/// The socket programs arrive on. One program at a time, unless told otherwise, with the children it forks: a second one is refused with EBUSY while the first lives.
 /// A program's requests are answered on a thread of its own, which has the pager thread carry them out.
 /// </summary>
 internal sealed partial class HandoverServer : IDisposable
@@ -21,6 +21,7 @@ internal sealed partial class HandoverServer : IDisposable
 
     private readonly Socket _listener;
     private readonly string _path;
+    private readonly bool _manyPrograms;
     private readonly SessionFactory _open;
     private readonly Action<PagerSession> _close;
     private readonly TimeSpan _stopProgramAfter;
@@ -30,9 +31,9 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly List<(Thread Thread, Socket Program)> _serving = [];
     private volatile bool _stop;
 
-    public HandoverServer(string path, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
+    public HandoverServer(string path, bool manyPrograms, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
     {
-        (_path, _stopProgramAfter, _open, _close, _log) = (path, stopProgramAfter, open, close, log);
+        (_path, _manyPrograms, _stopProgramAfter, _open, _close, _log) = (path, manyPrograms, stopProgramAfter, open, close, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         _listener.Listen(8);
@@ -123,7 +124,7 @@ internal sealed partial class HandoverServer : IDisposable
         }
 
         int process = HandoverSocket.PeerProcess(program);
-        bool hasPlace = !IsForked(in hello);
+        bool hasPlace = !_manyPrograms && !IsForked(in hello);
         if (hasPlace && !_place.Wait(HandOverTime))
         {
             LogBusy(process);

@@ -22,7 +22,7 @@ internal interface IPagerHost : IDisposable
     /// <summary>Records the hard faults from now on, for a program with one thread that faults; null: no more.</summary>
     void TraceFaults(FaultTrace? trace);
 
-    /// <summary>The processes that are served: the program, and what it has forked and still runs.</summary>
+    /// <summary>The processes that have memory in the pager's hands: the program, what it has forked, and what it has started where that is followed.</summary>
     IReadOnlyList<int> Programs { get; }
 
     /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
 
-/// <summary>A pager for one program at a time and the children that it forks, with its sponsor and its socket.</summary>
+/// <summary>A pager for one program at a time, or for many, and the children that they fork, with its sponsor and its socket.</summary>
 internal sealed class PagerHost : IPagerHost
 {
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
@@ -30,7 +30,7 @@ internal sealed class PagerHost : IPagerHost
         (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
         _connections = new SponsorConnections(options.Sponsor, client, options.Transport, _logger);
         _connections.Choose();
-        _server = new HandoverServer(options.SocketPath, options.StopProgramAfter, Open, Close,
+        _server = new HandoverServer(options.SocketPath, options.ManyPrograms, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
 
@@ -122,7 +122,7 @@ internal sealed class PagerHost : IPagerHost
         {
             lock (_lock)
             {
-                return [.. _sessions.Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
+                return [.. _sessions.Where(session => session.Core.Counters.SegmentPages > 0).Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
             }
         }
     }
@@ -171,16 +171,13 @@ internal sealed class PagerHost : IPagerHost
             var session = new PagerSession(_options, family, child, socket, process, in hello, descriptors, StopProgram, _logger);
             lock (_lock)
             {
-                if (!isForked)
+                if (_sessions.Count == 0)
                 {
                     // What was before is another program's.
                     _ended = new() { Transport = "tcp", TransportReason = "" };
-                    _sessions.Insert(0, session);
                 }
-                else
-                {
-                    _sessions.Add(session);
-                }
+
+                _sessions.Insert(isForked || _options.ManyPrograms ? _sessions.Count : 0, session);
             }
 
             family.NoteOpened(process);
@@ -197,10 +194,27 @@ internal sealed class PagerHost : IPagerHost
     private PagerFamily MakeFamily()
     {
         PagerFamily? family = null;
-        family = new PagerFamily(_options, _client, _connections, _logger)
+        SponsorClient client = _client;
+        SponsorConnections connections = _connections;
+        if (_options.ManyPrograms)
+        {
+            // A demander of its own: what is fenced off, where its connections are rebuilt, is its own then.
+            client = ConnectTo(_options.Sponsor);
+            connections = new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger);
+            connections.Choose();
+        }
+
+        family = new PagerFamily(_options, client, connections, _logger)
         {
             OnSponsorLost = core => TellSponsorLost(family!, core),
-            OnEnded = () => Forget(family!),
+            OnEnded = () =>
+            {
+                Forget(family!);
+                if (client != _client)
+                {
+                    client.Dispose();
+                }
+            },
         };
         family.Join();
         lock (_lock)

@@ -32,6 +32,9 @@ internal sealed record PagerOptions
     /// <summary>Path of the Unix socket that the program finds in HECA_SOCKET.</summary>
     public required string SocketPath { get; init; }
 
+    /// <summary>True: any number of programs at once, each with <see cref="Local"/> of its own. False: one, and what it forks.</summary>
+    public bool ManyPrograms { get; init; }
+
     /// <summary>After this time without its pager a stalled program is stopped by its evictor thread. Zero: never.</summary>
     public TimeSpan StopProgramAfter { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -10,7 +10,7 @@ internal sealed class ChildProgram : IDisposable
 {
     public const string SocketEnvironment = "HECA_SOCKET";
 
-    /// <summary>The process whose children are captured, for libheca.so in them.</summary>
+    /// <summary>The process whose children are captured, for libheca.so in them; after "all:", theirs too.</summary>
     public const string CaptureEnvironment = "HECA_CAPTURE";
 
     public const string Library = "libheca.so";
@@ -48,7 +48,7 @@ internal sealed class ChildProgram : IDisposable
     }
 
     /// <summary>Throws <see cref="CommandException"/> with status 126 where the kernel refuses to execute the file.</summary>
-    public static ChildProgram Start(string path, IReadOnlyList<string> arguments, string socketPath, bool captures = false)
+    public static ChildProgram Start(string path, IReadOnlyList<string> arguments, string socketPath, bool captures = false, bool follows = false)
     {
         var start = new ProcessStartInfo(path, arguments) { UseShellExecute = false };
         start.Environment[SocketEnvironment] = socketPath;
@@ -58,7 +58,7 @@ internal sealed class ChildProgram : IDisposable
             string library = Path.Combine(AppContext.BaseDirectory, Library);
             start.Environment[PreloadEnvironment] =
                 Environment.GetEnvironmentVariable(PreloadEnvironment) is { Length: > 0 } preloaded ? $"{preloaded}:{library}" : library;
-            start.Environment[CaptureEnvironment] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+            start.Environment[CaptureEnvironment] = string.Create(CultureInfo.InvariantCulture, $"{(follows ? "all:" : "")}{Environment.ProcessId}");
         }
 
         // For programs that link libheca.so and are not installed with it; what the user has set comes first.

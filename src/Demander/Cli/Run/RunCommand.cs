@@ -61,6 +61,11 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = "Mappings that are not captured, by the name that /proc/PID/maps has for them: [heap], for example; may be repeated",
     };
 
+    private readonly Option<bool> _followChildren = new("--follow-children")
+    {
+        Description = "Capture what the program starts as well, each with --local of its own; forked children of captured memory are always served",
+    };
+
     private readonly Option<string> _prefetch = new("--prefetch")
     {
         HelpName = "none|window|trend",
@@ -133,7 +138,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _capture, _captureMin, _captureExcept, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
@@ -178,6 +183,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
                 BytesMin = CaptureMin(parsed.GetValue(_captureMin)!),
                 Except = parsed.GetValue(_captureExcept) ?? [],
             },
+            FollowChildren = parsed.GetValue(_followChildren),
             Prefetch = Enum.Parse<PrefetchKind>(
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
             Eviction = Eviction(parsed.GetValue(_eviction)!),

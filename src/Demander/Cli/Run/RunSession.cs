@@ -41,6 +41,7 @@ internal static partial class RunSession
                 Sponsor = sponsor.Endpoint,
                 Capture = settings.CaptureRules,
                 SocketPath = directory.SocketPath,
+                ManyPrograms = settings.FollowChildren,
                 StopProgramAfter = settings.StopAfter,
             },
             loggers);
@@ -95,7 +96,7 @@ internal static partial class RunSession
 
     private static int RunProgram(string program, RunSettings settings, StatusSubject subject, IPagerHost pager, SignalForwarder signals, ILogger log)
     {
-        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, subject.IsCaptured);
+        using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, subject.IsCaptured, settings.FollowChildren);
         subject.Program = child.ProcessId;
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);

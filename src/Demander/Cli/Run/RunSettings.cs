@@ -25,6 +25,9 @@ internal sealed record RunSettings
 
     public required CaptureRules CaptureRules { get; init; }
 
+    /// <summary>True: what a captured program starts is captured too.</summary>
+    public required bool FollowChildren { get; init; }
+
     public required PrefetchKind Prefetch { get; init; }
 
     public required TransportPreference Transport { get; init; }
