@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,6 +114,8 @@ static int32_t begin_anew(struct session *session) {
         return status;
     }
 
+    /* Missing again, for this process's own children. */
+    syscall(SYS_madvise, session->touched, HECA_PAGE_BYTES, MADV_DONTNEED);
     heca_session_raise_descriptors(session);
     return heca_staging_open_gate(&session->staging, session->userfault.descriptor);
 }
