@@ -153,14 +153,37 @@ static bool copy(char *to, const char *from, size_t bytes) {
     return true;
 }
 
-static void *move_by_copy(char *from, size_t before, size_t after, int flags, void *target) {
+/* Of a range that was mapped: what of its beginning is no more. From Linux 6.17 on the kernel moves several mappings
+ * one by one, and has moved the first of them when it refuses another. */
+static size_t moved_already(char *from, size_t bytes) {
+    size_t low = 0, high = bytes / HECA_PAGE_BYTES;
+    while (low < high) {
+        unsigned char ignored;
+        size_t middle = low + (high - low) / 2;
+        if (mincore(from + middle * HECA_PAGE_BYTES, HECA_PAGE_BYTES, &ignored) != 0 && errno == ENOMEM) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+
+    return low * HECA_PAGE_BYTES;
+}
+
+static void *move_by_copy(char *from, size_t before, size_t after, int flags, char *target) {
+    bool is_fixed = (flags & MREMAP_FIXED) != 0;
     if ((flags & MREMAP_MAYMOVE) == 0) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
 
-    char *to = mmap(target, after, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | ((flags & MREMAP_FIXED) != 0 ? MAP_FIXED : 0), -1, 0);
+    /* Only a move to a fixed place, of the same length, can have begun. */
+    size_t done = is_fixed && before == after ? moved_already(from, before) : 0;
+    from += done;
+    before -= done;
+    after -= done;
+    char *to = mmap(is_fixed ? target + done : target, after, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | (is_fixed ? MAP_FIXED : 0), -1, 0);
     if (to == MAP_FAILED) {
         return MAP_FAILED;
     }
@@ -177,7 +200,7 @@ static void *move_by_copy(char *from, size_t before, size_t after, int flags, vo
         munmap(from, before);
     }
 
-    return to;
+    return to - done;
 }
 
 /* The kernel refuses (EFAULT) to move what is not one mapping. A mapping of the program's of which only a part is the
@@ -194,7 +217,7 @@ EXPORT void *mremap(void *address, size_t before, size_t after, int flags, ...) 
     }
 
     void *moved = (void *)syscall(SYS_mremap, address, before, after, flags, target);
-    return moved == MAP_FAILED && errno == EFAULT && has_captured()
+    return moved == MAP_FAILED && errno == EFAULT && before != 0 && has_captured()
                ? move_by_copy(address, before, after, flags, target)
                : moved;
 }

@@ -4,10 +4,9 @@
  *
  *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
  *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
- *   heca-unaware stack MIB                  a thread's stack is a part of a mapping, which is moved later
+ *   heca-unaware stack MIB [1]              a thread's stack is the middle [start] of a mapping, moved later
  *   heca-unaware fork MIB ROUNDS            children, each with what there was when it was forked
- *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after a line:
- * verifies
+ *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after it: checks
  */
 #include <errno.h>
 #include <pthread.h>
@@ -249,42 +248,47 @@ static int churn_all(uint64_t mib, uint64_t rounds, unsigned threads) {
 
 #define STACK_BYTES (1ull << 20)
 
-static struct block of_stack;
+static char *around;
+static struct block parts[2]; /* before the stack and behind it */
 
-/* All but the stack in its middle, which is not the pager's while this thread runs, often enough to be captured. */
+/* All but the stack, which is not the pager's while this thread runs, often enough to be captured. */
 static void *fill_around(void *unused) {
     (void)unused;
-    uint64_t half = of_stack.bytes / 2;
-    struct block upper = {.base = of_stack.base + half + STACK_BYTES, .bytes = half - STACK_BYTES, .stamp = 2};
-    struct block lower = {.base = of_stack.base, .bytes = half, .stamp = 1};
     for (int round = 0; round < 20; round++) {
-        stamp_from(&lower, 0);
-        stamp_from(&upper, 0);
-        check(&lower, lower.bytes);
-        check(&upper, upper.bytes);
+        for (int i = 0; i < 2; i++) {
+            stamp_from(&parts[i], 0);
+            check(&parts[i], parts[i].bytes);
+        }
     }
-
     return NULL;
 }
 
-static int stack(uint64_t mib) {
-    of_stack = (struct block){.base = map(mib << 20), .bytes = mib << 20};
+static void move_to(char *to) {
+    for (int i = 0; i < 2; i++) {
+        parts[i].base += to - around;
+        check(&parts[i], parts[i].bytes);
+    }
+    around = to;
+}
+
+static int stack(uint64_t mib, bool is_at_start) {
+    uint64_t bytes = mib << 20, at = is_at_start ? 0 : bytes / 2;
+    around = map(bytes);
+    parts[0] = (struct block){.base = around, .bytes = at, .stamp = 1};
+    parts[1] = (struct block){.base = around + at + STACK_BYTES, .bytes = bytes - at - STACK_BYTES, .stamp = 2};
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
-    pthread_attr_setstack(&attributes, of_stack.base + of_stack.bytes / 2, STACK_BYTES);
+    pthread_attr_setstack(&attributes, around + at, STACK_BYTES);
     if (pthread_create(&thread, &attributes, fill_around, NULL) != 0) {
         return 1;
     }
 
     pthread_join(thread, NULL);
-    uint64_t half = of_stack.bytes / 2;
-    char *moved = or_fail(mremap(of_stack.base, of_stack.bytes, 2 * of_stack.bytes, MREMAP_MAYMOVE), "mremap");
-    struct block upper = {.base = moved + half + STACK_BYTES, .bytes = half - STACK_BYTES, .stamp = 2};
-    struct block lower = {.base = moved, .bytes = half, .stamp = 1};
-    check(&lower, lower.bytes);
-    check(&upper, upper.bytes);
-    check_zeros(moved + 2 * half, 2 * half);
+    char *to = map(bytes);
+    move_to(or_fail(mremap(around, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to), "mremap to a fixed place"));
+    move_to(or_fail(mremap(around, bytes, 2 * bytes, MREMAP_MAYMOVE), "mremap"));
+    check_zeros(around + bytes, bytes);
     puts("ok");
     return 0;
 }
@@ -458,7 +462,7 @@ int main(int argc, char **argv) {
         return churn_all(mib, rounds, (unsigned)atoi(argv[4]));
     }
     if (strcmp(argv[1], "stack") == 0) {
-        return stack(mib);
+        return stack(mib, rounds != 0);
     }
     if (strcmp(argv[1], "fork") == 0) {
         return fork_all(mib, rounds);

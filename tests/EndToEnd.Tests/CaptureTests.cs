@@ -31,6 +31,7 @@ public sealed partial class CaptureTests : IDisposable
     [InlineData("12MiB", "churn 96 3000 4")]
     [InlineData("8MiB", "churn 48 4000 1")]
     [InlineData("24MiB", "stack 96")]
+    [InlineData("24MiB", "stack 96 1")]
     public void Every_byte_is_right_whatever_the_program_does_to_its_address_space(string local, string mode)
     {
         // On a busy host the program can be through before it is captured; then this shows nothing, and it runs again.
