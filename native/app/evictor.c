@@ -44,11 +44,6 @@
 /* Who reads standard error may be as dead as the pager; the program ends all the same. */
 #define MESSAGE_WAIT_MS 1000
 
-/* Not the preloaded madvise, which waits while the program forks: a fork waits for this thread. */
-static int drop(void *address, uint64_t bytes) {
-    return (int)syscall(SYS_madvise, address, bytes, MADV_DONTNEED);
-}
-
 static int32_t write_protect(const struct session *session, uint64_t source, uint64_t bytes, uint64_t mode) {
     struct uffdio_writeprotect range = {.range = {source, bytes}, .mode = mode};
     for (int retries = 0; ioctl(session->userfault.descriptor, UFFDIO_WRITEPROTECT, &range) != 0;) {
@@ -74,7 +69,7 @@ static int32_t take_by_copy(const struct session *session, const struct heca_com
     }
 
     memcpy((void *)(uintptr_t)command->target, source, bytes);
-    if (drop(source, bytes) == 0) {
+    if (madvise(source, bytes, MADV_DONTNEED) == 0) {
         return 0;
     }
 
@@ -193,14 +188,14 @@ static void give_back(uint64_t address, const struct heca_command *command, bool
         return;
     }
 
-    if (drop((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES) == 0) {
+    if (madvise((void *)(uintptr_t)address, command->pages * HECA_PAGE_BYTES, MADV_DONTNEED) == 0) {
         out->pages = command->pages;
         return;
     }
 
     while (out->pages < command->pages) {
         void *page = (void *)(uintptr_t)(address + out->pages * HECA_PAGE_BYTES);
-        if (drop(page, HECA_PAGE_BYTES) != 0) {
+        if (madvise(page, HECA_PAGE_BYTES, MADV_DONTNEED) != 0) {
             out->status = -errno;
             return;
         }
@@ -348,6 +343,7 @@ static void stop_program(const struct session *session) {
 
 static void *run(void *argument) {
     const struct session *session = argument;
+    heca_is_evictor = true;
     pthread_setname_np(pthread_self(), "heca-evictor");
     __atomic_store_n(&session->ring->evictor_thread, (uint32_t)gettid(), __ATOMIC_RELAXED);
     for (;;) {

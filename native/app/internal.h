@@ -113,6 +113,9 @@ bool heca_fork_resume(struct session *session);
 /* In a child, when all handlers have run: what needs the C library whole. */
 void heca_fork_finish(struct session *session);
 
+/* True in the evictor, for which a fork waits: it passes the gate. */
+extern __thread bool heca_is_evictor __attribute__((tls_model("initial-exec")));
+
 /* Lets no madvise run that drops pages, from close to open; in the child, where nobody else is, as new. */
 void heca_gate_close(void);
 void heca_gate_open(void);

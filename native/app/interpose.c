@@ -73,6 +73,8 @@ EXPORT pid_t forkpty(int *terminal, char *name, const struct termios *attributes
 
 /* ------------------------------------------------------------------------------------------------ madvise */
 
+__thread bool heca_is_evictor;
+
 /* A fork that runs beside a madvise: nobody could tell the pager whether the child has the pages or not. */
 static uint32_t gate_is_closed;
 static uint32_t inside_gate;
@@ -118,7 +120,7 @@ static bool drops_pages(int advice) {
 /* Pages given up with MADV_FREE stay until the kernel wants them, and count for nobody meanwhile. What a child is to
  * find empty, the pager does not know of: programs that ask for it have another way for older kernels. */
 EXPORT int madvise(void *address, size_t bytes, int advice) {
-    if (!has_captured()) {
+    if (heca_is_evictor || !has_captured()) {
         return (int)syscall(SYS_madvise, address, bytes, advice);
     }
 

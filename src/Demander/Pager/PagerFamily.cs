@@ -54,7 +54,8 @@ internal sealed class PagerFamily : IDisposable
     private long _fullUntil;
     private int _sessions;
     private bool _isSponsorLost;
-    private int _isDisposed;
+    private readonly Lock _disposal = new();
+    private bool _isDisposed;
 
     public PagerFamily(PagerOptions options, SponsorClient client, SponsorConnections connections, ILogger logger)
     {
@@ -232,11 +233,19 @@ internal sealed class PagerFamily : IDisposable
     /// <summary>Ends all; of a family that no session has joined, its maker's to call.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        lock (_disposal)
         {
-            return;
+            // Who comes second goes on when all has ended.
+            if (!_isDisposed)
+            {
+                _isDisposed = true;
+                DisposeAll();
+            }
         }
+    }
 
+    private void DisposeAll()
+    {
         Thread.Dispose();
         lock (_unclaimed)
         {

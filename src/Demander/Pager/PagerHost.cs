@@ -122,7 +122,7 @@ internal sealed class PagerHost : IPagerHost
         {
             lock (_lock)
             {
-                return [.. _sessions.Where(session => session.Core.Counters.SegmentPages > 0).Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
+                return [.. _sessions.Where(session => session.IsForked || session.Core.Counters.SegmentPages > 0).Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
             }
         }
     }

@@ -33,6 +33,7 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
     private long _refreshedAt;
     private long _refreshedResident;
     private bool _stopTold;
+    private bool _hasEnded;
 
     public PagerCore Core => core;
 
@@ -66,6 +67,12 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
     public Action? OnRemoved { get; set; }
 
     public bool IsGone { get; set; }
+
+    /// <summary>
+    /// True once nothing can read zeros when the userfaultfd is closed: a program that must be stopped has been, or has ended by itself. Of a child that has
+    /// not said HELLO the process is known by its first fault only.
+    /// </summary>
+    public bool CanBeClosed => !core.MustStopProgram || _stopTold || _hasEnded;
 
     public IEnumerable<(int Descriptor, uint Events)> Watched => new (int Descriptor, uint Events)[]
     {
@@ -117,6 +124,7 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
         // Of a child that has not said HELLO nothing else tells its end.
         if (Socket < 0 && memory.FindRegistered(PageSize.Bytes) == Errno.ESRCH)
         {
+            _hasEnded = true;
             core.NoteProgramGone();
         }
 

@@ -107,8 +107,10 @@ internal sealed class PagerSession : IDisposable
 
     public PagerCore Core => _member.Core;
 
+    public bool IsForked => _member.Memory.OwnsDescriptor;
+
     /// <summary>The child's userfaultfd, which its evictor needs; -1 where the program has its own.</summary>
-    public int DescriptorForProgram => _member.Memory.OwnsDescriptor ? _member.Memory.Descriptor : -1;
+    public int DescriptorForProgram => IsForked ? _member.Memory.Descriptor : -1;
 
     /// <summary>Bytes the pager thread has allocated since it started.</summary>
     public long PagerThreadAllocatedBytes => Volatile.Read(ref _family.Thread.AllocatedBytes);

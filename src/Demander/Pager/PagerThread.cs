@@ -239,7 +239,7 @@ internal sealed unsafe class PagerThread : IDisposable
             member.OnGone?.Invoke();
         }
 
-        if (member.OnRemoved is { } removed && (member.Core.IsDrained || member.Core.SponsorLost))
+        if (member.OnRemoved is { } removed && member.CanBeClosed && (member.Core.IsDrained || member.Core.SponsorLost))
         {
             _members.RemoveAt(index--);
             member.Core.ReleaseSlots();

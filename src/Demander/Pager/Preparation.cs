@@ -2,6 +2,8 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using Hecatonchire.Capture;
 using Hecatonchire.Install;
+using Hecatonchire.Pages;
+using Hecatonchire.Placement;
 
 namespace Hecatonchire.Pager;
 
@@ -14,7 +16,8 @@ internal static class Preparation
     private static readonly Type[] s_types =
     [
         typeof(MemoryCapture), typeof(CapturedSession), typeof(ProcessMemory), typeof(Mapping), typeof(CaptureRules), typeof(PagerCore),
-        typeof(KernelProgramMemory), typeof(PagerThread), typeof(PagerRequest),
+        typeof(KernelProgramMemory), typeof(PagerThread), typeof(PagerRequest), typeof(PagerMember), typeof(PagerFamily), typeof(PagerSession), typeof(ConnectionShare),
+        typeof(PageHelper), typeof(PageUnsharing), typeof(Segment), typeof(SlotMap),
     ];
 
     /// <summary>Goes on beside the start of the program, which takes longer.</summary>

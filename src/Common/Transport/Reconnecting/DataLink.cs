@@ -200,13 +200,14 @@ internal sealed unsafe class DataLink : IDisposable
             return failure.Failure == DataConnectionFailure.Lost ? GiveUp(failure.Message) : Fail(failure.Message);
         }
 
+        // Counted before they are used: who has seen the new ones work finds them counted.
+        Interlocked.Increment(ref _rebuilds);
         for (int i = 0; i < opened.Length; i++)
         {
             _connections[i].Offer(opened[i]!);
         }
 
         _isRebuilding = false;
-        Interlocked.Increment(ref _rebuilds);
         OnRebuilt?.Invoke(_why, _time.GetElapsedTime(_brokenSince));
         return LinkStep.Rebuilt;
     }
