@@ -242,9 +242,10 @@ internal sealed unsafe class PagerThread : IDisposable
         if (member.OnRemoved is { } removed && member.CanBeClosed && (member.Core.IsDrained || member.Core.SponsorLost))
         {
             _members.RemoveAt(index--);
-            member.Core.ReleaseSlots();
-            if (_members.Count > 0 && !_members.Exists(other => other.Core.IsHeir))
+            if (_members.Count > 0)
             {
+                // The others go on with what they share with it; the last one's are the slabs' to give back.
+                member.Core.ReleaseSlots();
                 _members[0].Core.IsHeir = true;
             }
 

@@ -17,6 +17,11 @@ internal static class RunSummary
         Line(output, "faults", $"{now.Faults:N0}: {now.HardFaults:N0} from the sponsor, {now.ZeroFills:N0} pages filled with zeros, {now.StagingHits:N0} from staging, {now.RoomWaits:N0} waited for room");
         Line(output, "pages", $"{now.PagesIn:N0} in, {now.PagesOut:N0} out, {now.PagesDropped:N0} dropped clean, {now.PagesLost:N0} lost");
         Line(output, "prefetched", $"{now.PagesPrefetched:N0}: {now.PrefetchUsed:N0} used, {now.PrefetchWasted:N0} wasted");
+        if (now.Forks > 0)
+        {
+            Line(output, "forked", $"{now.Forks:N0} children with the program's memory; their pages are in these figures");
+        }
+
         Line(output, "fault latency", $"p50 {Us(latencies, 0.5)}, p90 {Us(latencies, 0.9)}, p99 {Us(latencies, 0.99)}, p99.9 {Us(latencies, 0.999)} us");
         Line(output, "transport", $"{now.Transport} ({now.TransportReason})");
     }
