@@ -67,6 +67,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
+    private bool _hasLeft;
 
     /// <summary>A fault waits for a page that the evictor has; stays set until the evictor has nothing left to do.</summary>
     private bool _evictorAwaited;
@@ -213,10 +214,29 @@ internal sealed unsafe partial class PagerCore : IDisposable
         return progress;
     }
 
-    public void Dispose()
+    /// <summary>Gives its part in connections that others go on with back. On the pager thread, once <see cref="IsDrained"/>.</summary>
+    public void LeaveConnections()
     {
+        _hasLeft = true;
         _reader.Unregister(_fetches.Memory);
         _writer.Unregister(_staging.MirrorMemory);
+        if (_program.CanSnapshot)
+        {
+            _writer.Unregister(_program.SnapshotData);
+        }
+
+        _reader.Dispose();
+        _writer.Dispose();
+    }
+
+    public void Dispose()
+    {
+        if (!_hasLeft)
+        {
+            _reader.Unregister(_fetches.Memory);
+            _writer.Unregister(_staging.MirrorMemory);
+        }
+
         _segments.Dispose();
         if (_ownsSlots)
         {

@@ -246,6 +246,11 @@ internal sealed unsafe class PagerThread : IDisposable
             {
                 // The others go on with what they share with it; the last one's are the slabs' to give back.
                 member.Core.ReleaseSlots();
+                if (member.Core.IsDrained)
+                {
+                    member.Core.LeaveConnections();
+                }
+
                 _members[0].Core.IsHeir = true;
             }
 
