@@ -40,6 +40,9 @@ internal struct HandoverMessage
     public ulong Value2;
     public ulong Value3;
     public HandoverPayload Payload;
+
+    /// <summary>Of a HELLO: a child that was forked with captured memory.</summary>
+    public readonly bool IsForked => (Value2 & HandoverAbi.IsForked) != 0;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -115,7 +115,7 @@ internal sealed partial class HandoverServer : IDisposable
         Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
         if (!HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count)
             || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
-            || count != HandoverSocket.DescriptorsMax - (IsForked(in hello) ? 1 : 0))
+            || count != HandoverSocket.DescriptorsMax - (hello.IsForked ? 1 : 0))
         {
             LogMalformedHello(hello.Version, hello.Kind, count);
             CloseAll(descriptors[..count]);
@@ -124,7 +124,7 @@ internal sealed partial class HandoverServer : IDisposable
         }
 
         int process = HandoverSocket.PeerProcess(program);
-        bool hasPlace = !_manyPrograms && !IsForked(in hello);
+        bool hasPlace = !_manyPrograms && !hello.IsForked;
         if (hasPlace && !_place.Wait(HandOverTime))
         {
             LogBusy(process);
@@ -145,8 +145,6 @@ internal sealed partial class HandoverServer : IDisposable
             }
         }
     }
-
-    private static bool IsForked(in HandoverMessage hello) => (hello.Value2 & HandoverAbi.IsForked) != 0;
 
     private void Serve(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {

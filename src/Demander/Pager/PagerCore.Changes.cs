@@ -66,12 +66,12 @@ internal sealed unsafe partial class PagerCore
 
     private bool StepChanges()
     {
-        // As many as there are: with threads that do nothing but change, all the rest would wait.
         if (_programGone && _forksQueued > 0)
         {
             AbandonForks();
         }
 
+        // As many as there are: with threads that do nothing but change, all the rest would wait.
         bool progress = false;
         int looked = 0;
         while (_changeCount > 0 && !IsBehindFork)

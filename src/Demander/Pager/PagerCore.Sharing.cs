@@ -92,7 +92,6 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
-        Counters.PagesUnshared += _sharedCount;
         _unsharedInVain += _sharedCount;
         if (_unsharedInVain > 2 * (_queue.Count + _shared.Length) && _parked.Count > 0)
         {

@@ -20,7 +20,7 @@ namespace Hecatonchire.Pager;
 /// The pager of one program: a run-to-completion machine that one thread drives with <see cref="RunOnce"/>. It knows
 /// pages, slots and requests, but neither the kernel nor sockets: those are behind <see cref="IProgramMemory"/> and
 /// <see cref="IDataConnection"/>, so that the simulation runs this very code. Nothing it does in RunOnce allocates, blocks,
-/// throws or logs. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
+/// throws or logs, but for a fork, in which the program waits. The files: Faults (what a fault needs), Fetches (reads and installs), Evictions (pages out of
 /// the program), WriteBacks (pages to the sponsor), Requests (what the program asks for), Changes (what it does by itself),
 /// Capture (memory it did not get from the pager), Forks (what a forked child begins with), Sharing (pages that parent and child still have in common).
 /// </summary>

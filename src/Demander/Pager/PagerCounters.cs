@@ -26,8 +26,6 @@ internal sealed class PagerCounters
     /// <summary>Forks of the program that the pager has followed.</summary>
     public long Forks;
 
-    /// <summary>Pages that were made the program's alone after a fork, to leave.</summary>
-    public long PagesUnshared;
     public long StagingHits;
     public long RoomWaits;
     public long ResidentPeakPages;

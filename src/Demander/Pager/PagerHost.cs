@@ -158,7 +158,7 @@ internal sealed class PagerHost : IPagerHost
 
     private PagerSession Open(System.Net.Sockets.Socket socket, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
     {
-        bool isForked = (hello.Value2 & HandoverAbi.IsForked) != 0;
+        bool isForked = hello.IsForked;
         PagerMember? child = null;
         PagerFamily? family = isForked ? FindFamily(process, out child) : MakeFamily();
         if (family is null)

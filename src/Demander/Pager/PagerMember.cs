@@ -60,9 +60,6 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
     /// <summary>Called on the pager thread once the program must be stopped.</summary>
     public Action? OnMustStop { get; set; }
 
-    /// <summary>Called on the pager thread once the program is gone.</summary>
-    public Action? OnGone { get; set; }
-
     /// <summary>Called on the pager thread when nothing more is under way for a program that is gone.</summary>
     public Action? OnRemoved { get; set; }
 

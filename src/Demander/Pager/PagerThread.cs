@@ -236,7 +236,6 @@ internal sealed unsafe class PagerThread : IDisposable
             // Requests still end, with the status that says why; nothing else is awaited of it.
             Unwatch(member);
             member.IsGone = true;
-            member.OnGone?.Invoke();
         }
 
         if (member.OnRemoved is { } removed && member.CanBeClosed && (member.Core.IsDrained || member.Core.SponsorLost))

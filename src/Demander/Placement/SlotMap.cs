@@ -7,7 +7,7 @@ namespace Hecatonchire.Placement;
 /// The slots of the slabs that a program and its forked children hold: a bitmap a slab, one bit a slot. A slot number is the slab's index here
 /// (upper bits) and the slot in the slab (lower <see cref="SlotBits"/> bits). Next fit with a hint, so that adjacent pages
 /// get adjacent slots and travel in one request. A slot can be several pages', of processes that were one when it was written: it is free
-/// when each has released it. Used by the pager thread only; bitmaps are made when a slab is added.
+/// when each has released it. Used by the pager thread only, but for the two totals, which anybody may read; bitmaps are made when a slab is added.
 /// </summary>
 internal sealed unsafe class SlotMap : IDisposable
 {

@@ -74,7 +74,7 @@ internal sealed unsafe partial class ReconnectingDataConnection
         }
     }
 
-    /// <summary>The user's thread: makes the step that the link asks for. No lock, no allocation; a few system calls, once per break.</summary>
+    /// <summary>The user's thread: makes the step that the link asks for. No lock; no allocation, unless buffers came or went since the break; a few system calls, once per break.</summary>
     private void Attend()
     {
         switch (_phase)

@@ -29,7 +29,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
-        + "  heca run --local 256MiB --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- redis-server --save ''\n"
+        + "  heca run --local 256MiB --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public -- redis-server\n"
         + "  heca run --embedded --memory 2GiB --local 64MiB --stats -- ./heca-sample\n"
         + "  heca run --local 1:8 --prefetch window --metrics 9400 --sponsor 10.0.0.2:7400 -- ./program\n";
 
