@@ -54,8 +54,18 @@ internal sealed partial class MemoryCapture : IDisposable
     /// <summary>True once memory has been captured.</summary>
     public bool IsCapturing { get; set; }
 
+    /// <summary>
+    /// Starts the thread. Where the program has a cgroup's limit to meet, what takes time in the first look is over on return: the kernel would kill a
+    /// program that fills its memory meanwhile.
+    /// </summary>
     public void Start()
     {
+        if (_program.IsStrict)
+        {
+            Preparation.Wait();
+            StepOnce();
+        }
+
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { Name = "heca-capture", IsBackground = true };
         _thread.Start();
     }
@@ -71,18 +81,27 @@ internal sealed partial class MemoryCapture : IDisposable
     {
         try
         {
-            for (double pause = PauseMsMin; !_stop.WaitOne(TimeSpan.FromMilliseconds(pause));)
+            for (double pause = PauseMsMin; pause >= 0 && !_stop.WaitOne(TimeSpan.FromMilliseconds(pause));)
             {
-                pause = Step();
+                pause = StepOnce();
             }
-        }
-        catch (IOException)
-        {
-            // The program has ended.
         }
         catch (Exception e)
         {
             Environment.FailFast("the capturing thread ended by an exception: " + e.Message, e);
+        }
+    }
+
+    /// <summary>As <see cref="Step"/>; -1 once the program has ended.</summary>
+    private double StepOnce()
+    {
+        try
+        {
+            return Step();
+        }
+        catch (IOException)
+        {
+            return -1;
         }
     }
 

@@ -1,9 +1,12 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Hecatonchire.Capture;
+using Hecatonchire.Control;
+using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Pages;
 using Hecatonchire.Placement;
+using Hecatonchire.Pressure;
 
 namespace Hecatonchire.Pager;
 
@@ -17,11 +20,24 @@ internal static class Preparation
     [
         typeof(MemoryCapture), typeof(CapturedSession), typeof(ProcessMemory), typeof(Mapping), typeof(CaptureRules), typeof(PagerCore),
         typeof(KernelProgramMemory), typeof(PagerThread), typeof(PagerRequest), typeof(PagerMember), typeof(PagerFamily), typeof(PagerSession), typeof(ConnectionShare),
-        typeof(PageHelper), typeof(PageUnsharing), typeof(Segment), typeof(SlotMap),
+        typeof(PageHelper), typeof(PageUnsharing), typeof(Segment), typeof(SlotMap), typeof(PressureMonitor), typeof(CgroupMemory), typeof(CgroupLevel),
+        typeof(SponsorClient), typeof(HandoverServer),
     ];
 
+    private static readonly Lazy<Thread> s_thread = new(Start);
+
     /// <summary>Goes on beside the start of the program, which takes longer.</summary>
-    public static void Begin() => new Thread(Run) { Name = "heca-prepare", IsBackground = true }.Start();
+    public static void Begin() => _ = s_thread.Value;
+
+    /// <summary>Returns when all is compiled.</summary>
+    public static void Wait() => s_thread.Value.Join();
+
+    private static Thread Start()
+    {
+        var thread = new Thread(Run) { Name = "heca-prepare", IsBackground = true };
+        thread.Start();
+        return thread;
+    }
 
     private static void Run()
     {

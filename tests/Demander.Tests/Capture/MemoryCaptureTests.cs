@@ -45,6 +45,16 @@ public sealed class MemoryCaptureTests : IDisposable
     }
 
     [Fact]
+    public void Where_the_kernel_would_kill_the_first_look_is_over_before_the_program_goes_on()
+    {
+        _program.Map(16 * MiB, 40);
+        _program.IsStrict = true;
+        _capture.Start();
+        Assert.True(_capture.IsCapturing);
+        Assert.Equal([new AddressRange(16 * MiB, 56 * MiB)], _program.Captured);
+    }
+
+    [Fact]
     public void Near_the_bound_everything_eligible_is_captured_and_the_rest_measured()
     {
         _program.Map(16 * MiB, 200);
