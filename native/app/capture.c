@@ -30,8 +30,8 @@ bool heca_capture_is_wanted(void) {
     return heca_capture_follows() || is_started_by_heca();
 }
 
-static void keep_out(uint64_t pairs[16], const void *address, uint64_t bytes) {
-    for (int i = 0; i < 16; i += 2) {
+static void keep_out(uint64_t *pairs, int count, const void *address, uint64_t bytes) {
+    for (int i = 0; i < count; i += 2) {
         if (pairs[i] == 0) {
             pairs[i] = (uintptr_t)address;
             pairs[i + 1] = bytes;
@@ -52,18 +52,25 @@ static int keep_out_variables(struct dl_phdr_info *object, size_t size, void *pa
         if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0 && (is_called || is_here)) {
             uint64_t first = start & ~(HECA_PAGE_BYTES - 1);
             uint64_t end = (start + part->p_memsz + HECA_PAGE_BYTES - 1) & ~(HECA_PAGE_BYTES - 1);
-            keep_out(pairs, (const void *)(uintptr_t)first, end - first);
+            keep_out(pairs, 8, (const void *)(uintptr_t)first, end - first);
         }
     }
 
     return 0;
 }
 
-void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]) {
-    keep_out(pairs, session->staging.base, HECA_STAGING_PAGES * HECA_PAGE_BYTES);
-    keep_out(pairs, session->staging.gate, HECA_GATE_PAGES * HECA_PAGE_BYTES);
-    keep_out(pairs, session->evictor_stack, HECA_EVICTOR_STACK_BYTES);
+void heca_capture_find_variables(uint64_t pairs[8]) {
+    memset(pairs, 0, 8 * sizeof *pairs);
     dl_iterate_phdr(keep_out_variables, pairs);
+}
+
+void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]) {
+    keep_out(pairs, 16, session->staging.base, HECA_STAGING_PAGES * HECA_PAGE_BYTES);
+    keep_out(pairs, 16, session->staging.gate, HECA_GATE_PAGES * HECA_PAGE_BYTES);
+    keep_out(pairs, 16, session->evictor_stack, HECA_EVICTOR_STACK_BYTES);
+    for (int i = 0; i < 8; i += 2) {
+        keep_out(pairs, 16, (const void *)(uintptr_t)session->variables[i], session->variables[i + 1]);
+    }
 }
 
 /* The program that was to be captured and cannot be does not run: its user counts on the memory not being here. What it

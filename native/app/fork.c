@@ -56,6 +56,7 @@ static bool ask(const struct session *session) {
 
 void heca_fork_prepare(struct session *session) {
     is_captured = false;
+    stack = (struct heca_range){0};
     if (!is_own_session(session)) {
         return;
     }
@@ -65,8 +66,11 @@ void heca_fork_prepare(struct session *session) {
     heca_gate_close();
     (void)ask(session);
     is_captured = __atomic_load_n(&session->ring->has_captured, __ATOMIC_RELAXED) != 0;
-    struct heca_range *own = heca_own_stack(session);
-    stack = own != NULL ? *own : (struct heca_range){0};
+    const struct heca_range *own = heca_own_stack(session);
+    if (own != NULL) {
+        stack = *own;
+    }
+
     errno = before;
 }
 
@@ -82,6 +86,14 @@ void heca_fork_leave(struct session *session) {
     errno = before;
 }
 
+void heca_fork_publish_stack(const struct session *session) {
+    struct heca_range *own = heca_own_stack(session);
+    if (own != NULL && stack.address != 0) {
+        own->bytes = stack.bytes;
+        __atomic_store_n(&own->address, stack.address, __ATOMIC_RELEASE);
+    }
+}
+
 static int32_t begin_anew(struct session *session) {
     session->process = getpid();
     session->can |= HECA_IS_FORKED;
@@ -95,12 +107,6 @@ static int32_t begin_anew(struct session *session) {
     status = status != 0 ? status : heca_session_make_evictor_stack(session);
     if (status != 0) {
         return status;
-    }
-
-    if (stack.address != 0) {
-        struct heca_range *own = heca_own_stack(session);
-        own->bytes = stack.bytes;
-        __atomic_store_n(&own->address, stack.address, __ATOMIC_RELEASE);
     }
 
     /* A page that was missing in the parent, and by whose fault the pager knows which of its children this is. */

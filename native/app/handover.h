@@ -1,3 +1,4 @@
+/* clang-format off: lists */
 /*
  * handover.h: what libheca and the pager say to each other. The pager's mirror is src/Demander/Handover/HandoverAbi.cs;
  * the assertions at the end and a layout test on the other side keep the two the same.
@@ -7,30 +8,33 @@
  * 1. A SOCK_SEQPACKET Unix socket (path in HECA_SOCKET). One packet is one message of `struct heca_message`. The
  *    program asks, the pager answers each request with one packet of the same `kind` and `sequence`, `status` 0 or
  *    -errno. Requests are serial: the library sends the next one when the last is answered. The connection lives as
- * long as the session; its end tells either side that the other is gone.
+ *    long as the session; its end tells either side that the other is gone.
  *
- *      HELLO    with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions".
- *               address/bytes = staging area; value0 = uffd features, value1 = uffd ioctls (of UFFDIO_API), value2 =
- *               HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a page that only a forked child touches, and the
- * payload holds up to eight pairs of address and bytes, 0 after the last: memory that must stay out of the pager's
- * hands. Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never). ALLOCATE
- * address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the segment's page
- * table, which the library keeps open, so that it outlives the pager. FREE     address = start of a segment. The answer
- * comes when no page of it is resident or in flight; the library then unregisters and unmaps. RESIZE   address, bytes =
- * new length. Growing: the range is registered already. Shrinking: the answer comes when the pages at the end are gone;
- * the library then unregisters them. ADVISE   address, bytes, value0 = enum heca_advice. STATISTICS  the answer's
- * payload is struct heca_statistics.
+ *    HELLO       with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd
+ *                "completions". address/bytes = staging area; value1 = the process as it knows itself, which in a
+ *                namespace is not how the pager knows it; value2 = HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a
+ *                page that only a forked child touches, and the payload holds up to eight pairs of address and bytes,
+ *                0 after the last: memory that must stay out of the pager's hands.
+ *                Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never).
+ *    ALLOCATE    address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the
+ *                segment's page table, which the library keeps open, so that it outlives the pager.
+ *    FREE        address = start of a segment. The answer comes when no page of it is resident or in flight; the
+ *                library then unregisters and unmaps.
+ *    RESIZE      address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
+ *                when the pages at the end are gone; the library then unregisters them.
+ *    ADVISE      address, bytes, value0 = enum heca_advice.
+ *    STATISTICS  the answer's payload is struct heca_statistics.
  *
  * 2. The ring: shared memory with two single-producer, single-consumer queues of fixed size.
  *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
  *    completions: evictor -> pager, one per command, in order of the commands.
  *    Indices are free-running 32-bit counters; entry i lives in slot i % HECA_RING_ENTRIES. The producer writes the
- *    entry, then publishes the index with release order; the consumer reads it with acquire order. The pager never has
- * more than HECA_RING_ENTRIES commands unanswered, so neither queue can overflow. A side that is about to sleep sets
- * its
- *    *_sleeping word (seq_cst), looks at the queue once more, then reads its eventfd; the producer writes the eventfd
- *    only where it finds the word set, and clears it by exchange.
+ *    entry, then publishes the index with release order; the consumer reads it with acquire order. The pager never
+ *    has more than HECA_RING_ENTRIES commands unanswered, so neither queue can overflow. A side that is about to
+ *    sleep sets its *_sleeping word (seq_cst), looks at the queue once more, then reads its eventfd; the producer
+ *    writes the eventfd only where it finds the word set, and clears it by exchange.
  */
+/* clang-format on */
 #ifndef HECA_HANDOVER_H
 #define HECA_HANDOVER_H
 

@@ -29,7 +29,6 @@
 struct userfault {
     int descriptor;
     uint64_t features; /* the ones that are on, not all the kernel knows */
-    uint64_t ioctls;
 };
 
 /* Pages that are moved while the pager may not read: some microseconds. */
@@ -59,6 +58,7 @@ struct session {
     uint32_t can;           /* HECA_CAN_* */
     uint64_t stop_after_ms; /* 0: never */
     char *evictor_stack;    /* HECA_EVICTOR_STACK_BYTES: of its own, since a program's stacks can become the pager's */
+    uint64_t variables[8];  /* pairs of address and bytes: what the evictor's code has; 0 after the last */
     char *touched;          /* a page that only a forked child touches: by that fault the pager knows it */
     char stop_message[256]; /* formatted ahead: the evictor allocates nothing */
     size_t stop_message_bytes;
@@ -112,6 +112,11 @@ void heca_fork_leave(struct session *session);
 bool heca_fork_resume(struct session *session);
 /* In a child, when all handlers have run: what needs the C library whole. */
 void heca_fork_finish(struct session *session);
+/* Of a child's only thread: its stack in its ring's table. */
+void heca_fork_publish_stack(const struct session *session);
+/* Registers them, once, and before all others where it is called before others are registered. */
+void heca_watch_forks(void);
+int heca_register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object);
 
 /* True in the evictor, for which a fork waits: it passes the gate. */
 extern __thread bool heca_is_evictor __attribute__((tls_model("initial-exec")));
@@ -136,6 +141,8 @@ void heca_session_close_all(struct session *session);
 bool heca_capture_follows(void);
 /* True when this program was started to have its memory captured. */
 bool heca_capture_is_wanted(void);
+/* Of a process once, for it waits for a lock that a fork leaves locked. */
+void heca_capture_find_variables(uint64_t pairs[8]);
 /* Pairs of address and bytes that no pager may touch: what the evictor stands on. */
 void heca_capture_keep_out(const struct session *session, uint64_t pairs[16]);
 

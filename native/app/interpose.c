@@ -1,7 +1,7 @@
 /*
  * interpose.c: the functions of the C library that the preloaded library stands in for. In a program that is not
- * captured they do what they would without it. Calls that the C library makes itself do not come here: nothing that
- * must not be missed rests on it.
+ * captured they do what they would without it. Calls that the C library makes itself do not come here; where one of
+ * them matters, the comments say why it may be missed.
  */
 #include "internal.h"
 
@@ -71,11 +71,30 @@ EXPORT pid_t forkpty(int *terminal, char *name, const struct termios *attributes
     return child;
 }
 
+/* Whoever registers a handler, those of this library are before it. So in prepare they run last, when other libraries
+ * have taken their locks: a thread that holds one may be at the gate of madvise, which they close. And in the child
+ * they run first: the others may touch pages that are not here. pthread_atfork is not in the C library, but in every
+ * object that calls it. */
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object) {
+    heca_watch_forks();
+    return heca_register_atfork(prepare, parent, child, object);
+}
+
+int heca_register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object) {
+    static int (*next)(void (*)(void), void (*)(void), void (*)(void), void *);
+    if (next == NULL) {
+        next = (__typeof__(next))dlsym(RTLD_NEXT, "__register_atfork");
+    }
+
+    return next == NULL ? ENOSYS : next(prepare, parent, child, object);
+}
+
 /* ------------------------------------------------------------------------------------------------ madvise */
 
 __thread bool heca_is_evictor;
 
-/* A fork that runs beside a madvise: nobody could tell the pager whether the child has the pages or not. */
+/* A fork that runs beside a madvise: nobody could tell the pager whether the child has the pages or not. Those that the
+ * C library makes itself, of free memory, may be missed: it counts on nothing that it finds there. */
 static uint32_t gate_is_closed;
 static uint32_t inside_gate;
 
@@ -205,6 +224,26 @@ static void *move_by_copy(char *from, size_t before, size_t after, int flags, ch
     return to - done;
 }
 
+/* What of a move that was refused is done already can be seen only where the source is unmapped. */
+static void *move_and_map_anew(char *from, size_t before, size_t after, int flags, char *target) {
+    int plain = flags & ~MREMAP_DONTUNMAP;
+    if (before != after) {
+        errno = EINVAL;
+        return MAP_FAILED;
+    }
+
+    void *moved = (void *)syscall(SYS_mremap, from, before, after, plain, target);
+    if (moved == MAP_FAILED && errno == EFAULT && before != 0) {
+        moved = move_by_copy(from, before, after, plain, target);
+    }
+
+    if (moved != MAP_FAILED) {
+        (void)!mmap(from, before, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    }
+
+    return moved;
+}
+
 /* The kernel refuses (EFAULT) to move what is not one mapping. A mapping of the program's of which only a part is the
  * pager's is two of them: until the pager has the rest, or for good where each had pages before they were the same.
  * The pager takes only memory that is private, anonymous and writable, of which a copy is as good. Where the C library
@@ -218,8 +257,13 @@ EXPORT void *mremap(void *address, size_t before, size_t after, int flags, ...) 
         va_end(arguments);
     }
 
+    bool captured = has_captured();
+    if ((flags & MREMAP_DONTUNMAP) != 0 && (flags & MREMAP_FIXED) != 0 && captured) {
+        return move_and_map_anew(address, before, after, flags, target);
+    }
+
     void *moved = (void *)syscall(SYS_mremap, address, before, after, flags, target);
-    return moved == MAP_FAILED && errno == EFAULT && before != 0 && has_captured()
+    return moved == MAP_FAILED && errno == EFAULT && before != 0 && captured
                ? move_by_copy(address, before, after, flags, target)
                : moved;
 }

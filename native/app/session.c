@@ -118,6 +118,7 @@ int32_t heca_session_make_ring(struct session *session) {
 
     session->ring = ring;
     madvise(ring, sizeof(struct heca_ring), MADV_DONTFORK);
+    heca_fork_publish_stack(session);
     session->commands_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     session->completions_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return session->commands_event >= 0 && session->completions_event >= 0 ? 0 : -errno;
@@ -146,6 +147,10 @@ static int32_t open_memory(struct session *session) {
     bool can_change = can_move && (captures || (changes != NULL && strcmp(changes, "told") == 0));
     if (captures && !can_change) {
         return -ENOTSUP;
+    }
+
+    if (captures) {
+        heca_capture_find_variables(session->variables);
     }
 
     /* Without EVENT_FORK a child would find zeros where pages are not here; with it, it waits. */
@@ -296,8 +301,7 @@ int32_t heca_session_say_hello(struct session *session, int *descriptor) {
         .kind = HECA_MESSAGE_HELLO,
         .address = (uintptr_t)session->staging.base,
         .bytes = HECA_STAGING_PAGES * HECA_PAGE_BYTES,
-        .value0 = session->userfault.features,
-        .value1 = session->userfault.ioctls,
+        .value1 = (uint64_t)getpid(),
         .value2 = session->can,
     };
     if ((session->can & HECA_CAN_CAPTURE) != 0) {
@@ -354,13 +358,19 @@ static void after_fork(void) {
     heca_fork_leave(&heca_session);
 }
 
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
 static void watch_forks(void) {
-    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+    (void)heca_register_atfork(before_fork, after_fork, after_fork_in_child, __dso_handle);
+}
+
+void heca_watch_forks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
 }
 
 static int32_t start(struct session *session) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    heca_watch_forks();
     session->process = getpid();
     session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
     int32_t status = heca_session_connect(session);

@@ -64,7 +64,6 @@ int32_t heca_userfault_open(uint64_t features, struct userfault *out) {
     }
 
     out->features = enabled;
-    out->ioctls = api.ioctls;
     out->descriptor = descriptor;
     return 0;
 }

@@ -305,6 +305,22 @@ static void renew(unsigned i) {
     stamp_from(&of_fork[i], 0);
 }
 
+/* As an allocator has it: held in madvise, and taken before every fork. */
+static void lock_before_fork(void) {
+    pthread_mutex_lock(&fork_lock);
+}
+
+static void unlock_after_fork(void) {
+    pthread_mutex_unlock(&fork_lock);
+}
+
+/* And it registers its handlers before any library's constructor has run. */
+static void watch_forks(void) {
+    pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const first)(void) = watch_forks;
+
 /* Another thread of the parent: writes, moves and drops the blocks, each all at once between two forks. */
 static void *change_blocks(void *unused) {
     (void)unused;
@@ -396,12 +412,10 @@ static int fork_all(uint64_t mib, uint64_t rounds) {
     pthread_create(&threads[1], NULL, change_others, NULL);
     for (uint64_t round = 0; round < rounds; round++) {
         usleep(20000);
-        pthread_mutex_lock(&fork_lock);
         pid_t child = fork();
         if (child == 0) {
             exit(child_of_fork(round));
         }
-        pthread_mutex_unlock(&fork_lock);
         int status = -1;
         if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
             printf("child %lu: %x %s\n", round, (unsigned)status, child < 0 ? strerror(errno) : "");

@@ -7,33 +7,31 @@ using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Handover;
 
-/// <summary>Opens the pager's side of a session for a program's HELLO. Throws when it cannot, with a message for the user.</summary>
+/// <summary>
+/// Opens the pager's side of a session for a program's HELLO; the descriptors are its own from then on. Throws when it cannot, with a message for the
+/// user, <see cref="PagerBusyException"/> where another program is served.
+/// </summary>
 internal delegate PagerSession SessionFactory(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors);
 
 /// <summary>
-/// The socket programs arrive on. One program at a time, unless told otherwise, with the children it forks: a second one is refused with EBUSY while the first lives.
+/// The socket programs arrive on.
 /// A program's requests are answered on a thread of its own, which has the pager thread carry them out.
 /// </summary>
 internal sealed partial class HandoverServer : IDisposable
 {
-    /// <summary>How long a program that comes while another goes waits for its slabs to be given back.</summary>
-    private static readonly TimeSpan HandOverTime = TimeSpan.FromSeconds(2);
-
     private readonly Socket _listener;
     private readonly string _path;
-    private readonly bool _manyPrograms;
     private readonly SessionFactory _open;
     private readonly Action<PagerSession> _close;
     private readonly TimeSpan _stopProgramAfter;
     private readonly ILogger _log;
     private readonly Thread _thread;
-    private readonly SemaphoreSlim _place = new(1);
     private readonly List<(Thread Thread, Socket Program)> _serving = [];
     private volatile bool _stop;
 
-    public HandoverServer(string path, bool manyPrograms, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
+    public HandoverServer(string path, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
     {
-        (_path, _manyPrograms, _stopProgramAfter, _open, _close, _log) = (path, manyPrograms, stopProgramAfter, open, close, log);
+        (_path, _stopProgramAfter, _open, _close, _log) = (path, stopProgramAfter, open, close, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         _listener.Listen(8);
@@ -56,7 +54,6 @@ internal sealed partial class HandoverServer : IDisposable
         Array.ForEach(serving, one => Shutdown(one.Program));
         Array.ForEach(serving, one => one.Thread.Join());
         _listener.Dispose();
-        _place.Dispose();
         File.Delete(_path);
     }
 
@@ -123,27 +120,7 @@ internal sealed partial class HandoverServer : IDisposable
             return;
         }
 
-        int process = HandoverSocket.PeerProcess(program);
-        bool hasPlace = !_manyPrograms && !hello.IsForked;
-        if (hasPlace && !_place.Wait(HandOverTime))
-        {
-            LogBusy(process);
-            CloseAll(descriptors[..count]);
-            Answer(program, hello, -Errno.EBUSY);
-            return;
-        }
-
-        try
-        {
-            Serve(program, process, in hello, descriptors[..count]);
-        }
-        finally
-        {
-            if (hasPlace)
-            {
-                _ = _place.Release();
-            }
-        }
+        Serve(program, HandoverSocket.PeerProcess(program), in hello, descriptors[..count]);
     }
 
     private void Serve(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
@@ -152,6 +129,12 @@ internal sealed partial class HandoverServer : IDisposable
         try
         {
             session = _open(program, process, in hello, descriptors);
+        }
+        catch (PagerBusyException)
+        {
+            LogBusy(process);
+            Answer(program, hello, -Errno.EBUSY);
+            return;
         }
         catch (Exception e)
         {

@@ -55,6 +55,11 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     /// <summary>The memory of a child, by the userfaultfd that was told with its fork; it becomes this object's.</summary>
     public KernelProgramMemory OfChild(int uffd) => new(uffd, _capabilities) { OwnsDescriptor = true };
 
+    /// <summary>
+    /// True when what the program forks has the process ids here that it has for itself: the kernel tells a faulting thread as it is in its own namespace.
+    /// </summary>
+    public bool ForksInOwnNamespace => LinkOf($"/proc/{_process}/ns/pid_for_children") is { } theirs && theirs == LinkOf("/proc/self/ns/pid");
+
     public int Descriptor => _uffd;
 
     /// <summary>The descriptor is not of the program's HELLO.</summary>
@@ -279,6 +284,18 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     public void SubmitCommands() => _ring?.Submit();
 
     public int PollCompletions(Span<EvictorCompletion> completions) => _ring?.Poll(completions) ?? 0;
+
+    private static string? LinkOf(string path)
+    {
+        try
+        {
+            return new FileInfo(path).LinkTarget;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
 
     public void Dispose()
     {

@@ -48,7 +48,9 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
 
         if (_count == 1 && member.Number == 0)
         {
-            return count + inner.Poll(completions[count..]);
+            int own = inner.Poll(completions[count..]);
+            member.NoteTold(own);
+            return count + own;
         }
 
         int polled = inner.Poll(_polled);
@@ -59,6 +61,7 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
             if (number == member.Number && count < completions.Length)
             {
                 completions[count++] = completion;
+                member.NoteTold(1);
             }
             else
             {
@@ -75,13 +78,16 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
         private int _head;
         private int _count;
 
+        /// <summary>Requests whose end it has not been told: one that takes its completions late has no more of them than there is room for.</summary>
+        private int _untold;
+
         public int Number => number;
 
         public string Transport => share.Inner.Transport;
 
         public int PagesPerRequestMax => share.Inner.PagesPerRequestMax;
 
-        public int FreeRequests => share.Inner.FreeRequests;
+        public int FreeRequests => Math.Min(share.Inner.FreeRequests, _queue.Length - _untold);
 
         public bool IsBroken => share.Inner.IsBroken;
 
@@ -96,10 +102,10 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
         public void Unregister(byte* memory) => share.Inner.Unregister(memory);
 
         public bool TryPostRead(ulong cookie, ulong slab, uint slot, int pages, byte* buffer) =>
-            share.Inner.TryPostRead(Own(cookie), slab, slot, pages, buffer);
+            _untold < _queue.Length && NotePosted(share.Inner.TryPostRead(Own(cookie), slab, slot, pages, buffer));
 
         public bool TryPostWrite(ulong cookie, ulong slab, uint slot, int pages, byte* buffer) =>
-            share.Inner.TryPostWrite(Own(cookie), slab, slot, pages, buffer);
+            _untold < _queue.Length && NotePosted(share.Inner.TryPostWrite(Own(cookie), slab, slot, pages, buffer));
 
         public void Submit() => share.Inner.Submit();
 
@@ -115,10 +121,12 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
             share._queued++;
         }
 
+        public void NoteTold(int count) => _untold -= count;
+
         public int Take(Span<DataCompletion> completions)
         {
             int taken = 0;
-            for (; _count > 0 && taken < completions.Length; _count--, share._queued--)
+            for (; _count > 0 && taken < completions.Length; _count--, share._queued--, _untold--)
             {
                 completions[taken++] = _queue[_head];
                 _head = (_head + 1) % _queue.Length;
@@ -135,6 +143,12 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
                 share._queued -= _count;
                 share._count--;
             }
+        }
+
+        private bool NotePosted(bool isPosted)
+        {
+            _untold += isPosted ? 1 : 0;
+            return isPosted;
         }
 
         private ulong Own(ulong cookie) => cookie | ((ulong)number << NumberShift);

@@ -62,8 +62,11 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Data that the pager answers for: pages here and pages on sponsors.</summary>
     private long CapturedPages => _inProgram + Counters.RemotePages;
 
-    /// <summary>What may be in the program of its captured memory: the budget less what else of the program is resident.</summary>
-    private long CapturedCeiling => !_program.HasEvictor
+    /// <summary>
+    /// What may be in the program of its captured memory: the budget less what else of the program is resident. Without bound where nothing can leave:
+    /// before there is an evictor, and behind a fork, which may wait for who waits for room.
+    /// </summary>
+    private long CapturedCeiling => !_program.HasEvictor || StandsBehindFork
         ? _occupied + LiftPages
         : Math.Max(Math.Max(_liftedPages, _sharedLiftPages), Math.Min(CapturedBound, _pressurePages));
 

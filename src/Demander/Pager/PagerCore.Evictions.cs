@@ -45,7 +45,7 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
     {
-        if (!_program.HasEvictor)
+        if (!_program.HasEvictor || StandsBehindFork)
         {
             // Of what it has meanwhile, all must find its place in the queues.
             EnsureAdoptable(2 * LiftPages);

@@ -47,12 +47,21 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>True when no request is under way over the connections: they may go on without this core.</summary>
-    public bool IsDrained => _fetches.InFlight == 0 && _writesInFlight == 0 && _forksQueued == 0;
+    public bool IsDrained => !HasRequestsInFlight && !HasForksQueued;
+
+    /// <summary>True while a child is to be made of this program.</summary>
+    public bool HasForksQueued => _forksQueued > 0;
+
+    private bool HasRequestsInFlight => _fetches.InFlight > 0 || _writesInFlight > 0;
 
     /// <summary>Pages may be resident without being in an eviction queue: those that a child began with.</summary>
     public bool HasInherited => _inheritedSegment is not null;
 
+    /// <summary>True while a fork has announced itself whose event is not read yet, and any change has to wait for it.</summary>
     private bool IsBehindFork => _isForkAwaited && _changesDone >= _forkPlace;
+
+    /// <summary>True while one does.</summary>
+    private bool StandsBehindFork => IsChangePending && IsBehindFork;
 
     /// <summary>What a child may have of its own while its parent lives, in pages.</summary>
     private long ChildBound => Math.Max(_budgetPages / ChildShare, AllowancePagesMin);

@@ -23,6 +23,9 @@ internal sealed unsafe partial class PagerCore
     private PagerRequest? _request;
     private (int Segment, long Cursor, long End) _willNeed = (-1, 0, 0);
 
+    /// <summary>Held by who has a request: there is one at a time.</summary>
+    public Lock Turn { get; } = new();
+
     /// <summary>Hands a request to the pager thread; the caller then waits for <see cref="PagerRequest.Done"/>.</summary>
     public void Post(PagerRequest request) => Volatile.Write(ref _mailbox, request);
 

@@ -81,11 +81,19 @@ internal sealed unsafe partial class PagerCore : IDisposable
         _recycles = new BlockStack(_staging.Count);
         _queue = eviction.Create(_segments);
         _budgetPages = local.Resolve(0) >> PageSize.Shift;
-        Register(reader, _fetches.Memory, _fetches.Bytes);
-        Register(writer, _staging.MirrorMemory, _staging.MirrorBytes);
-        if (program.CanSnapshot)
+        try
         {
-            Register(writer, program.SnapshotData, PageSnapshots.PagesMax << PageSize.Shift);
+            Register(reader, _fetches.Memory, _fetches.Bytes);
+            Register(writer, _staging.MirrorMemory, _staging.MirrorBytes);
+            if (program.CanSnapshot)
+            {
+                Register(writer, program.SnapshotData, PageSnapshots.PagesMax << PageSize.Shift);
+            }
+        }
+        catch (DataConnectionException)
+        {
+            Dispose();
+            throw;
         }
     }
 
@@ -217,25 +225,15 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Gives its part in connections that others go on with back. On the pager thread, once <see cref="IsDrained"/>.</summary>
     public void LeaveConnections()
     {
-        _hasLeft = true;
-        _reader.Unregister(_fetches.Memory);
-        _writer.Unregister(_staging.MirrorMemory);
-        if (_program.CanSnapshot)
-        {
-            _writer.Unregister(_program.SnapshotData);
-        }
-
+        UnregisterAll();
         _reader.Dispose();
         _writer.Dispose();
     }
 
+    /// <summary>Where no other core uses the connections, or after <see cref="LeaveConnections"/>.</summary>
     public void Dispose()
     {
-        if (!_hasLeft)
-        {
-            _reader.Unregister(_fetches.Memory);
-            _writer.Unregister(_staging.MirrorMemory);
-        }
+        UnregisterAll();
 
         _segments.Dispose();
         if (_ownsSlots)
@@ -260,6 +258,22 @@ internal sealed unsafe partial class PagerCore : IDisposable
         if (errno != 0)
         {
             throw new DataConnectionException(DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)bytes, errno));
+        }
+    }
+
+    private void UnregisterAll()
+    {
+        if (_hasLeft)
+        {
+            return;
+        }
+
+        _hasLeft = true;
+        _reader.Unregister(_fetches.Memory);
+        _writer.Unregister(_staging.MirrorMemory);
+        if (_program.CanSnapshot)
+        {
+            _writer.Unregister(_program.SnapshotData);
         }
     }
 

@@ -55,6 +55,7 @@ internal sealed class PagerFamily : IDisposable
     private int _sessions;
     private bool _isSponsorLost;
     private readonly Lock _disposal = new();
+    private bool _isStopped;
     private bool _isDisposed;
 
     public PagerFamily(PagerOptions options, SponsorClient client, SponsorConnections connections, ILogger logger)
@@ -89,6 +90,26 @@ internal sealed class PagerFamily : IDisposable
         Thread.Start();
     }
 
+    /// <summary>
+    /// Serves nobody any more, and has no connections: nothing uses the buffers of a member that was not drained. Waits for no sponsor. The rest is
+    /// <see cref="Leave"/>'s.
+    /// </summary>
+    public void Stop()
+    {
+        lock (_disposal)
+        {
+            if (!_isStopped)
+            {
+                _isStopped = true;
+                Thread.Dispose();
+
+                // Nor does one that is silent now answer when it is given slabs back.
+                _isSponsorLost |= _link.IsRebuilding;
+                _link.Dispose();
+            }
+        }
+    }
+
     public void Join() => Interlocked.Increment(ref _sessions);
 
     /// <summary>A session has ended; with the last one everything goes. Its program is not served any more.</summary>
@@ -118,7 +139,7 @@ internal sealed class PagerFamily : IDisposable
         {
             lock (_unclaimed)
             {
-                return [.. _unclaimed.Select(child => child.Core.FirstFaultThread), .. _opening];
+                return [.. _unclaimed.Select(child => child.IsProcessKnown ? child.Core.FirstFaultThread : 0), .. _opening];
             }
         }
     }
@@ -157,20 +178,15 @@ internal sealed class PagerFamily : IDisposable
         }
     }
 
-    /// <summary>The child with that process, which has faulted; null when there is none. It is the caller's from now on.</summary>
-    public PagerMember? Claim(int process, TimeSpan? patience = null)
+    /// <summary>The child that faulted as <paramref name="thread"/>; null when there is none. It is the caller's from now on, known as <paramref name="process"/>.</summary>
+    public PagerMember? Claim(int thread, int process, TimeSpan? patience = null)
     {
         long end = Environment.TickCount64 + (long)(patience ?? ClaimTime).TotalMilliseconds;
         do
         {
-            lock (_unclaimed)
+            if (TryClaim(thread, process) is { } found)
             {
-                if (_unclaimed.Find(member => member.Core.FirstFaultThread == process) is { } found)
-                {
-                    _ = _unclaimed.Remove(found);
-                    _opening.Add(process);
-                    return found;
-                }
+                return found;
             }
 
             System.Threading.Thread.Sleep(1);
@@ -178,6 +194,36 @@ internal sealed class PagerFamily : IDisposable
         while (Environment.TickCount64 < end);
 
         return null;
+    }
+
+    private PagerMember? TryClaim(int thread, int process)
+    {
+        PagerMember? found;
+        lock (_unclaimed)
+        {
+            found = _unclaimed.Find(member => member.Core.FirstFaultThread == thread);
+        }
+
+        if (found is null)
+        {
+            return null;
+        }
+
+        // The thread that serves it may find it gone, and end it, at any moment.
+        bool isClaimed = false;
+        Thread.RunOn(() =>
+        {
+            lock (_unclaimed)
+            {
+                isClaimed = _unclaimed.Remove(found);
+                if (isClaimed)
+                {
+                    _opening.Add(process);
+                    found.OnRemoved = null;
+                }
+            }
+        });
+        return isClaimed ? found : null;
     }
 
     /// <summary>Has slots for <paramref name="pages"/> pages in all; 0 or -ENOSPC.</summary>
@@ -246,14 +292,13 @@ internal sealed class PagerFamily : IDisposable
 
     private void DisposeAll()
     {
-        Thread.Dispose();
+        Stop();
         lock (_unclaimed)
         {
             _unclaimed.ForEach(End);
             _unclaimed.Clear();
         }
 
-        _link.Dispose();
         _slots.Dispose();
         _slabs.ForEach(_connections.RemoveSlab);
         foreach (ulong slab in _slabs)
@@ -273,7 +318,8 @@ internal sealed class PagerFamily : IDisposable
         {
             KernelProgramMemory memory = parent.OfChild(descriptor);
             PagerMember child = MakeMember(memory, captures: true, parentCore.KeptOut, parentCore.TouchAddress, isChild: true);
-            child.OnMustStop = () => _ = Libc.Kill(child.Core.FirstFaultThread, Libc.SIGKILL);
+            child.IsProcessKnown = parent.ForksInOwnNamespace;
+            child.OnMustStop = () => child.IsProcessKnown && Libc.Kill(child.Core.FirstFaultThread, Libc.SIGKILL) == 0;
             child.OnRemoved = () =>
             {
                 // It has ended without a HELLO.

@@ -11,6 +11,9 @@ namespace Hecatonchire.Pager;
 /// <summary>A pager for one program at a time, or for many, and the children that they fork, with its sponsor and its socket.</summary>
 internal sealed class PagerHost : IPagerHost
 {
+    /// <summary>How long a program that comes while another goes waits for its slabs to be given back.</summary>
+    private static readonly TimeSpan HandOverTime = TimeSpan.FromSeconds(2);
+
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
 
     private readonly PagerOptions _options;
@@ -22,6 +25,9 @@ internal sealed class PagerHost : IPagerHost
     private readonly LatencyHistogram _endedLatencies = new();
     private readonly List<PagerSession> _sessions = [];
     private readonly List<PagerFamily> _families = [];
+
+    /// <summary>One family at a time uses this host's own client: of two, each would fence the other off.</summary>
+    private readonly SemaphoreSlim _place = new(1);
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
 
@@ -30,7 +36,7 @@ internal sealed class PagerHost : IPagerHost
         (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
         _connections = new SponsorConnections(options.Sponsor, client, options.Transport, _logger);
         _connections.Choose();
-        _server = new HandoverServer(options.SocketPath, options.ManyPrograms, options.StopProgramAfter, Open, Close,
+        _server = new HandoverServer(options.SocketPath, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
 
@@ -160,10 +166,19 @@ internal sealed class PagerHost : IPagerHost
     {
         bool isForked = hello.IsForked;
         PagerMember? child = null;
-        PagerFamily? family = isForked ? FindFamily(process, out child) : MakeFamily();
-        if (family is null)
+        PagerFamily? family;
+        try
         {
-            throw new InvalidOperationException("no program here has forked it");
+            family = (isForked ? FindFamily((int)hello.Value1, process, out child) : MakeFamily()) ?? throw new InvalidOperationException("no program here has forked it");
+        }
+        catch
+        {
+            foreach (int descriptor in descriptors)
+            {
+                _ = Libc.Close(descriptor);
+            }
+
+            throw;
         }
 
         try
@@ -193,36 +208,55 @@ internal sealed class PagerHost : IPagerHost
 
     private PagerFamily MakeFamily()
     {
-        PagerFamily? family = null;
-        SponsorClient client = _client;
-        SponsorConnections connections = _connections;
-        if (_options.ManyPrograms)
+        if (!_options.ManyPrograms)
         {
-            // A demander of its own: what is fenced off, where its connections are rebuilt, is its own then.
-            client = ConnectTo(_options.Sponsor);
-            connections = new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger);
-            connections.Choose();
-        }
-
-        family = new PagerFamily(_options, client, connections, _logger)
-        {
-            OnSponsorLost = core => TellSponsorLost(family!, core),
-            OnEnded = () =>
+            if (!_place.Wait(HandOverTime))
             {
-                Forget(family!);
-                if (client != _client)
-                {
-                    client.Dispose();
-                }
-            },
-        };
-        family.Join();
-        lock (_lock)
-        {
-            _families.Add(family);
+                throw new PagerBusyException();
+            }
+
+            return Enlist(_client, _connections, () => _place.Release());
         }
 
-        return family;
+        // A demander of its own: what is fenced off, where its connections are rebuilt, is its own then.
+        SponsorClient client = ConnectTo(_options.Sponsor);
+        var connections = new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger);
+        return Enlist(client, connections, client.Dispose);
+    }
+
+    /// <summary>A family that has been joined; when it has ended, or cannot be made, <paramref name="end"/> is called.</summary>
+    private PagerFamily Enlist(SponsorClient client, SponsorConnections connections, Action end)
+    {
+        try
+        {
+            if (client != _client)
+            {
+                connections.Choose();
+            }
+
+            PagerFamily? family = null;
+            family = new PagerFamily(_options, client, connections, _logger)
+            {
+                OnSponsorLost = core => TellSponsorLost(family!, core),
+                OnEnded = () =>
+                {
+                    Forget(family!);
+                    end();
+                },
+            };
+            family.Join();
+            lock (_lock)
+            {
+                _families.Add(family);
+            }
+
+            return family;
+        }
+        catch
+        {
+            end();
+            throw;
+        }
     }
 
     private void Forget(PagerFamily family)
@@ -234,7 +268,7 @@ internal sealed class PagerHost : IPagerHost
     }
 
     /// <summary>The family that a forked child belongs to, joined; null where there is none.</summary>
-    private PagerFamily? FindFamily(int process, out PagerMember? child)
+    private PagerFamily? FindFamily(int thread, int process, out PagerMember? child)
     {
         PagerFamily[] families;
         lock (_lock)
@@ -244,7 +278,7 @@ internal sealed class PagerHost : IPagerHost
 
         foreach (PagerFamily family in families)
         {
-            child = family.Claim(process, families.Length == 1 ? null : TimeSpan.FromMilliseconds(100));
+            child = family.Claim(thread, process, families.Length == 1 ? null : TimeSpan.FromMilliseconds(100));
             if (child is not null)
             {
                 return family;

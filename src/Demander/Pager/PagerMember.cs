@@ -57,13 +57,22 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
     /// <summary>Readable when a batch of pages is the program's alone; -1 where its memory is not captured.</summary>
     public int UnshareDone { get; set; } = -1;
 
-    /// <summary>Called on the pager thread once the program must be stopped.</summary>
-    public Action? OnMustStop { get; set; }
+    /// <summary>Called on the pager thread once the program must be stopped; false where its process is not known.</summary>
+    public Func<bool>? OnMustStop { get; set; }
 
     /// <summary>Called on the pager thread when nothing more is under way for a program that is gone.</summary>
     public Action? OnRemoved { get; set; }
 
     public bool IsGone { get; set; }
+
+    /// <summary>Of a forked child: the thread of its first fault is its process here.</summary>
+    public bool IsProcessKnown { get; set; }
+
+    /// <summary>True where who waits for its end can end the connections too.</summary>
+    public bool MayEndUndrained { get; set; }
+
+    /// <summary>True when requests may still be under way for it: it was the last.</summary>
+    public bool EndsUndrained { get; set; }
 
     /// <summary>
     /// True once nothing can read zeros when the userfaultfd is closed: a program that must be stopped has been, or has ended by itself. Of a child that has
@@ -110,8 +119,7 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
 
         if (core.MustStopProgram && !_stopTold && (Ring is not null || core.FirstFaultThread != 0))
         {
-            _stopTold = true;
-            OnMustStop?.Invoke();
+            _stopTold = OnMustStop?.Invoke() == true;
         }
     }
 

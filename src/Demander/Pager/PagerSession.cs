@@ -34,28 +34,35 @@ internal sealed class PagerSession : IDisposable
     public PagerSession(PagerOptions options, PagerFamily family, PagerMember? child, Socket socket, int process, in HandoverMessage hello,
         ReadOnlySpan<int> descriptors, Action<PagerSession> onMustStop, ILogger logger)
     {
-        _family = family;
+        (_family, _member, Process) = (family, child!, process);
         _descriptors = descriptors.ToArray();
-        Process = process;
         ReadOnlySpan<int> ringDescriptors = child is null ? descriptors[1..] : descriptors;
         try
         {
+            if (child is not null)
+            {
+                _ = Own(child.Memory);
+                _ = Own(child.Core);
+            }
+
             bool captures = (hello.Value2 & HandoverAbi.CanCapture) != 0;
-            var ring = new CommandRing(ringDescriptors[0], ringDescriptors[1], family.Hash.Key);
+            CommandRing ring = Own(new CommandRing(ringDescriptors[0], ringDescriptors[1], family.Hash.Key));
             PageSnapshots? snapshots = options.Clean && child is null ? Own(new PageSnapshots(process, family.Hash)) : null;
             PageUnsharing? unsharing = captures ? Own(new PageUnsharing(process)) : null;
             AddressRange[] keptOut = captures ? KeptOut(in hello) : [];
-            KernelProgramMemory memory = child?.Memory ?? new KernelProgramMemory(descriptors[0], hello.Value2);
+            KernelProgramMemory memory = child?.Memory ?? Own(new KernelProgramMemory(descriptors[0], hello.Value2));
             ulong staging = hello.Address;
             if (child is null)
             {
                 memory.Attach(process, staging, ring, snapshots, unsharing);
             }
 
-            _member = child ?? family.MakeMember(memory, captures, keptOut, captures ? hello.Value3 : 0);
-            _ = Own(ring);
-            _ = Own(memory);
-            _ = Own(Core);
+            if (child is null)
+            {
+                _member = family.MakeMember(memory, captures, keptOut, captures ? hello.Value3 : 0);
+                _ = Own(_member.Core);
+            }
+
             CgroupMemory? group = CgroupMemory.Find(process);
             PressureMonitor? pressure = group is null ? null : Own(new PressureMonitor(group));
             var parts = (Completions: ringDescriptors[2], Socket: (int)socket.Handle);
@@ -65,7 +72,11 @@ internal sealed class PagerSession : IDisposable
                 (_member.CompletionsEvent, _member.Socket, _member.Pressure) = (parts.Completions, parts.Socket, pressure);
                 _member.SnapshotDone = snapshots?.DoneDescriptor ?? -1;
                 _member.UnshareDone = unsharing?.DoneDescriptor ?? -1;
-                _member.OnMustStop = () => onMustStop(this);
+                _member.OnMustStop = () =>
+                {
+                    onMustStop(this);
+                    return true;
+                };
                 _member.OnRemoved = null;
             }
 
@@ -228,6 +239,10 @@ internal sealed class PagerSession : IDisposable
         if (_member is not null)
         {
             _family.Thread.Remove(_member);
+            if (_member.EndsUndrained)
+            {
+                _family.Stop();
+            }
         }
 
         for (int i = _owned.Count - 1; i >= 0; i--)

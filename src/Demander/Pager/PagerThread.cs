@@ -32,7 +32,6 @@ internal sealed unsafe class PagerThread : IDisposable
     private readonly EpollEvent[] _ready = GC.AllocateArray<EpollEvent>(16, pinned: true);
     private readonly Thread _thread;
     private readonly bool _spin;
-    private readonly Lock _execution = new();
     private Watched _watchedReader;
     private Watched _watchedWriter;
     private volatile bool _stop;
@@ -75,14 +74,17 @@ internal sealed unsafe class PagerThread : IDisposable
         }
     }
 
-    /// <summary>The program is gone: what is under way for it over the connections ends, and its share in the slots. By any other thread; waits.</summary>
+    /// <summary>
+    /// The program is gone: what is under way for it over the connections ends, and its share in the slots. By any other thread; waits. Of the last one
+    /// nothing is waited for: with <see cref="PagerMember.EndsUndrained"/> set, the connections have to end before its buffers.
+    /// </summary>
     public void Remove(PagerMember member)
     {
         using var removed = new ManualResetEventSlim();
         Order(() =>
         {
             member.Core.NoteProgramGone();
-            member.OnRemoved = removed.Set;
+            (member.OnRemoved, member.MayEndUndrained) = (removed.Set, true);
         });
         while (!removed.Wait(TimeSpan.FromSeconds(1)) && _thread.IsAlive)
         {
@@ -106,7 +108,7 @@ internal sealed unsafe class PagerThread : IDisposable
     /// <summary>Gives a request to the pager thread and waits for its end; others wait their turn.</summary>
     public void Execute(PagerCore core, PagerRequest request)
     {
-        lock (_execution)
+        lock (core.Turn)
         {
             core.Post(request);
             Wake();
@@ -238,18 +240,15 @@ internal sealed unsafe class PagerThread : IDisposable
             member.IsGone = true;
         }
 
-        if (member.OnRemoved is { } removed && member.CanBeClosed && (member.Core.IsDrained || member.Core.SponsorLost))
+        member.EndsUndrained = member.MayEndUndrained && _members.Count == 1 && !member.Core.HasForksQueued;
+        if (member.OnRemoved is { } removed && member.CanBeClosed && (member.Core.IsDrained || member.EndsUndrained))
         {
             _members.RemoveAt(index--);
             if (_members.Count > 0)
             {
                 // The others go on with what they share with it; the last one's are the slabs' to give back.
                 member.Core.ReleaseSlots();
-                if (member.Core.IsDrained)
-                {
-                    member.Core.LeaveConnections();
-                }
-
+                member.Core.LeaveConnections();
                 _members[0].Core.IsHeir = true;
             }
 

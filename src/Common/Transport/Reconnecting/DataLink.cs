@@ -38,7 +38,7 @@ internal sealed unsafe class DataLink : IDisposable
     /// <summary>Per connection: the first break of those since which nothing has completed over it although something was in flight.</summary>
     private readonly long[] _stalledSince;
     private Thread? _thread;
-    private bool _isRebuilding;
+    private volatile bool _isRebuilding;
     private bool _hasFailed;
     private string _why = "";
     private long _brokenSince;
@@ -72,6 +72,9 @@ internal sealed unsafe class DataLink : IDisposable
 
     /// <summary>One of the connections; its user is one thread.</summary>
     public ReconnectingDataConnection this[int index] => _connections[index];
+
+    /// <summary>True while there are no connections: the sponsor does not answer, or not yet.</summary>
+    public bool IsRebuilding => _isRebuilding;
 
     /// <summary>How often the connections were made anew.</summary>
     public long Rebuilds => Interlocked.Read(ref _rebuilds);

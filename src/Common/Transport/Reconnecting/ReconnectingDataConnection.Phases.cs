@@ -13,8 +13,8 @@ internal sealed unsafe partial class ReconnectingDataConnection
     private readonly int _event;
 
     /// <summary>What the user has registered; replaced as a whole, by its thread. And what of it the connection that is offered knows.</summary>
-    private volatile (nint Memory, nuint Bytes)[] _registered = [];
-    private volatile (nint Memory, nuint Bytes)[] _prepared = [];
+    private volatile Region[] _registered = [];
+    private volatile Region[] _prepared = [];
     private volatile Phase _phase = Phase.Connected;
     private volatile bool _isSignalled;
     private volatile bool _isStalled;
@@ -24,6 +24,14 @@ internal sealed unsafe partial class ReconnectingDataConnection
 
     /// <summary>Something has completed over the connection inside.</summary>
     private bool _hasProgressed = true;
+
+    /// <summary>Compared by reference: another one may be at the same place, and as long.</summary>
+    private sealed class Region(byte* memory, nuint bytes)
+    {
+        public byte* Memory => memory;
+
+        public nuint Bytes => bytes;
+    }
 
     private enum Phase
     {
@@ -48,7 +56,7 @@ internal sealed unsafe partial class ReconnectingDataConnection
         int errno = _inner?.Register(memory, bytes) ?? 0;
         if (errno == 0)
         {
-            _registered = [.. _registered, ((nint)memory, bytes)];
+            _registered = [.. _registered, new Region(memory, bytes)];
         }
 
         return errno;
@@ -56,22 +64,25 @@ internal sealed unsafe partial class ReconnectingDataConnection
 
     public void Unregister(byte* memory)
     {
-        _registered = Array.FindAll(_registered, region => region.Memory != (nint)memory);
+        _registered = Array.FindAll(_registered, region => region.Memory != memory);
         _inner?.Unregister(memory);
     }
 
-    /// <summary>What was registered or taken back since the connection was prepared.</summary>
-    private void Reconcile(IDataConnection inner)
+    /// <summary>What was taken back or registered since the connection was prepared. 0 or errno.</summary>
+    private int Reconcile(IDataConnection inner)
     {
-        foreach ((nint memory, nuint bytes) in _registered.Except(_prepared))
+        foreach (Region region in _prepared.Except(_registered))
         {
-            _ = inner.Register((byte*)memory, bytes);
+            inner.Unregister(region.Memory);
         }
 
-        foreach ((nint memory, _) in _prepared.Except(_registered))
+        int errno = 0;
+        foreach (Region region in _registered.Except(_prepared))
         {
-            inner.Unregister((byte*)memory);
+            errno = errno != 0 ? errno : inner.Register(region.Memory, region.Bytes);
         }
+
+        return errno;
     }
 
     /// <summary>The user's thread: makes the step that the link asks for. No lock; no allocation, unless buffers came or went since the break; a few system calls, once per break.</summary>
@@ -117,9 +128,13 @@ internal sealed unsafe partial class ReconnectingDataConnection
     {
         _inner = inner;
         _hasProgressed = false;
-        if (_registered != _prepared)
+        int errno = _registered != _prepared ? Reconcile(inner) : 0;
+        if (errno != 0)
         {
-            Reconcile(inner);
+            // What cannot be registered now may be over the next connection; the link gives up after some.
+            BreakReason = DataConnectionException.NotRegistered((long)_registered.Max(region => (ulong)region.Bytes), errno);
+            Detach();
+            return;
         }
 
         Rewatch();
@@ -185,22 +200,23 @@ internal sealed unsafe partial class ReconnectingDataConnection
                 DataConnectionFailure.Protocol, "the new data connection takes fewer or shorter requests than the one before");
         }
 
-        (nint Memory, nuint Bytes)[] regions = _registered;
-        bool isWhole = true;
-        foreach ((nint Memory, nuint Bytes) region in regions)
+        List<Region> known = [];
+        foreach (Region region in _registered)
         {
-            int errno = fresh.Register((byte*)region.Memory, region.Bytes);
-            if (errno != 0 && _registered.Contains(region))
+            int errno = fresh.Register(region.Memory, region.Bytes);
+            if (errno == 0)
+            {
+                known.Add(region);
+            }
+            else if (_registered.Contains(region))
             {
                 throw new DataConnectionException(
                     DataConnectionFailure.Memory, DataConnectionException.NotRegistered((long)region.Bytes, errno));
             }
-
-            isWhole &= errno == 0;
         }
 
-        // One that was taken back meanwhile may not have been there any more: then all that differs is made good when this is taken over.
-        _prepared = isWhole ? regions : Array.FindAll(regions, _registered.Contains);
+        // One that was taken back meanwhile may not have been there any more. All that differs is made good when this is taken over.
+        _prepared = [.. known];
     }
 
     /// <summary>The link: hands a new connection over.</summary>
