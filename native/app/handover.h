@@ -10,20 +10,19 @@
  *    -errno. Requests are serial: the library sends the next one when the last is answered. The connection lives as
  *    long as the session; its end tells either side that the other is gone.
  *
- *    HELLO       with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd
- *                "completions". address/bytes = staging area; value1 = the process as it knows itself, which in a
- *                namespace is not how the pager knows it; value2 = HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a
- *                page that only a forked child touches, and the payload holds up to eight pairs of address and bytes,
- *                0 after the last: memory that must stay out of the pager's hands.
- *                Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never).
- *    ALLOCATE    address/bytes = the new, already registered range. Answer carries one descriptor: the memfd of the
- *                segment's page table, which the library keeps open, so that it outlives the pager.
- *    FREE        address = start of a segment. The answer comes when no page of it is resident or in flight; the
- *                library then unregisters and unmaps.
- *    RESIZE      address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
- *                when the pages at the end are gone; the library then unregisters them.
- *    ADVISE      address, bytes, value0 = enum heca_advice.
- *    STATISTICS  the answer's payload is struct heca_statistics.
+ *    ENABLE      before HELLO, with one descriptor: a userfaultfd without the features that the program may not ask
+ * for; value0 = those that it is to have. A pager with the privilege asks in its place. HELLO       with four
+ * descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions". address/bytes = staging
+ * area; value1 = the process as it knows itself, which in a namespace is not how the pager knows it; value2 =
+ * HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a page that only a forked child touches, and the payload holds up to
+ * eight pairs of address and bytes, 0 after the last: memory that must stay out of the pager's hands. Answer: value0 =
+ * milliseconds after which a program whose pager died is stopped (0: never). ALLOCATE    address/bytes = the new,
+ * already registered range. Answer carries one descriptor: the memfd of the segment's page table, which the library
+ * keeps open, so that it outlives the pager. FREE        address = start of a segment. The answer comes when no page of
+ * it is resident or in flight; the library then unregisters and unmaps. RESIZE      address, bytes = new length.
+ * Growing: the range is registered already. Shrinking: the answer comes when the pages at the end are gone; the library
+ * then unregisters them. ADVISE      address, bytes, value0 = enum heca_advice. STATISTICS  the answer's payload is
+ * struct heca_statistics.
  *
  * 2. The ring: shared memory with two single-producer, single-consumer queues of fixed size.
  *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
@@ -55,6 +54,7 @@ enum heca_message_kind {
     HECA_MESSAGE_RESIZE = 4,
     HECA_MESSAGE_ADVISE = 5,
     HECA_MESSAGE_STATISTICS = 6,
+    HECA_MESSAGE_ENABLE = 7,
 };
 
 /* What the kernel lets the library do; the pager adapts. */

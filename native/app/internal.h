@@ -78,6 +78,9 @@ int32_t heca_session_request(struct session *session, struct heca_message *messa
 
 /* Opens a userfaultfd with those of `features` that the kernel has; -EPERM if this user may not. */
 int32_t heca_userfault_open(uint64_t features, struct userfault *out);
+/* Its two steps: a descriptor that is of no use yet, with which of `features` the kernel has; and these on. */
+int32_t heca_userfault_new(uint64_t *features, int *descriptor);
+int32_t heca_userfault_enable(int descriptor, uint64_t features);
 int32_t heca_userfault_register(int descriptor, const void *address, uint64_t bytes, uint64_t mode);
 void heca_userfault_unregister(int descriptor, const void *address, uint64_t bytes);
 /* UFFDIO_MOVE; returns bytes moved, fewer than asked with the reason in *status. */

@@ -133,69 +133,6 @@ int32_t heca_session_make_evictor_stack(struct session *session) {
                                                                                                                : 0;
 }
 
-static int32_t open_memory(struct session *session) {
-    bool can_move = false;
-    int32_t status = heca_staging_open(&session->staging, &can_move);
-    if (status != 0) {
-        return status;
-    }
-
-    /* Event features only where they are asked for: an address-space event makes every call on the descriptor fail
-     * until the pager has read it. And only with UFFDIO_MOVE: MADV_DONTNEED by the evictor would be such an event. */
-    const char *changes = getenv("HECA_CHANGES");
-    bool captures = heca_capture_is_wanted();
-    bool can_change = can_move && (captures || (changes != NULL && strcmp(changes, "told") == 0));
-    if (captures && !can_change) {
-        return -ENOTSUP;
-    }
-
-    if (captures) {
-        heca_capture_find_variables(session->variables);
-    }
-
-    /* Without EVENT_FORK a child would find zeros where pages are not here; with it, it waits. */
-    uint64_t events = (captures ? UFFD_FEATURE_EVENT_FORK : 0) | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
-                      UFFD_FEATURE_EVENT_UNMAP;
-    status = heca_userfault_open(UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
-                                     (can_change ? events : UFFD_FEATURE_PAGEFAULT_FLAG_WP),
-                                 &session->userfault);
-    if (status != 0) {
-        return status;
-    }
-
-    session->can = (can_move ? HECA_CAN_MOVE : 0) | (captures ? HECA_CAN_CAPTURE : 0);
-    if (can_change) {
-        if ((session->userfault.features & events) != events) {
-            return -EPERM;
-        }
-
-        session->can |= HECA_CAN_CHANGE;
-        status = heca_staging_open_gate(&session->staging, session->userfault.descriptor);
-        if (status != 0) {
-            return status;
-        }
-
-        session->touched = mmap(NULL, HECA_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (session->touched == MAP_FAILED) {
-            return -ENOMEM;
-        }
-
-        madvise(session->touched, HECA_PAGE_BYTES, MADV_NOHUGEPAGE); /* alone in its mapping */
-    }
-
-    if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
-        session->can |= HECA_CAN_WP;
-    } else if (!can_move) {
-        return -EPERM; /* older than 5.7: no way to take a page without losing a write; `heca check` says so */
-    }
-
-    if ((session->userfault.features & HECA_UFFD_FEATURE_POISON) != 0) {
-        session->can |= HECA_CAN_POISON;
-    }
-
-    return 0;
-}
-
 static int32_t send_message(const struct session *session, const struct heca_message *message, const int *descriptors,
                             size_t count) {
     union {
@@ -290,6 +227,81 @@ static int32_t exchange(struct session *session, struct heca_message *message, c
     }
 
     return status;
+}
+
+/* To be told of forks is a privilege (CAP_SYS_PTRACE) that a pager for all users has. */
+static int32_t have_enabled(struct session *session) {
+    struct heca_message enable = {.kind = HECA_MESSAGE_ENABLE, .value0 = session->userfault.features};
+    return session->userfault.descriptor < 0 ? -EPERM
+                                             : exchange(session, &enable, &session->userfault.descriptor, 1, NULL);
+}
+
+static int32_t open_memory(struct session *session) {
+    bool can_move = false;
+    int32_t status = heca_staging_open(&session->staging, &can_move);
+    if (status != 0) {
+        return status;
+    }
+
+    /* Event features only where they are asked for: an address-space event makes every call on the descriptor fail
+     * until the pager has read it. And only with UFFDIO_MOVE: MADV_DONTNEED by the evictor would be such an event. */
+    const char *changes = getenv("HECA_CHANGES");
+    bool captures = heca_capture_is_wanted();
+    bool can_change = can_move && (captures || (changes != NULL && strcmp(changes, "told") == 0));
+    if (captures && !can_change) {
+        return -ENOTSUP;
+    }
+
+    if (captures) {
+        heca_capture_find_variables(session->variables);
+    }
+
+    /* Without EVENT_FORK a child would find zeros where pages are not here; with it, it waits. */
+    uint64_t events = (captures ? UFFD_FEATURE_EVENT_FORK : 0) | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
+                      UFFD_FEATURE_EVENT_UNMAP;
+    session->userfault.features = UFFD_FEATURE_THREAD_ID | HECA_UFFD_FEATURE_EXACT_ADDRESS | HECA_UFFD_FEATURE_POISON |
+                                  (can_change ? events : UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+    status = heca_userfault_new(&session->userfault.features, &session->userfault.descriptor);
+    status = status != 0 ? status : heca_userfault_enable(session->userfault.descriptor, session->userfault.features);
+    if (status == -EPERM && captures) {
+        status = have_enabled(session);
+    }
+
+    if (status != 0) {
+        return status;
+    }
+
+    session->can = (can_move ? HECA_CAN_MOVE : 0) | (captures ? HECA_CAN_CAPTURE : 0);
+    if (can_change) {
+        if ((session->userfault.features & events) != events) {
+            return -EPERM;
+        }
+
+        session->can |= HECA_CAN_CHANGE;
+        status = heca_staging_open_gate(&session->staging, session->userfault.descriptor);
+        if (status != 0) {
+            return status;
+        }
+
+        session->touched = mmap(NULL, HECA_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (session->touched == MAP_FAILED) {
+            return -ENOMEM;
+        }
+
+        madvise(session->touched, HECA_PAGE_BYTES, MADV_NOHUGEPAGE); /* alone in its mapping */
+    }
+
+    if ((session->userfault.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP) != 0) {
+        session->can |= HECA_CAN_WP;
+    } else if (!can_move) {
+        return -EPERM; /* older than 5.7: no way to take a page without losing a write; `heca check` says so */
+    }
+
+    if ((session->userfault.features & HECA_UFFD_FEATURE_POISON) != 0) {
+        session->can |= HECA_CAN_POISON;
+    }
+
+    return 0;
 }
 
 int32_t heca_session_request(struct session *session, struct heca_message *message, int *descriptor) {

@@ -33,7 +33,7 @@ static int32_t make_descriptor(int *descriptor) {
     return errno == ENOSYS || errno == EACCES ? -EPERM : -errno;
 }
 
-int32_t heca_userfault_open(uint64_t features, struct userfault *out) {
+int32_t heca_userfault_new(uint64_t *features, int *descriptor) {
     /* UFFDIO_API refuses features that the kernel lacks and works once per descriptor: the first one asks, the second
      * is the one to keep. */
     int asking = -1;
@@ -49,21 +49,25 @@ int32_t heca_userfault_open(uint64_t features, struct userfault *out) {
         return status;
     }
 
+    *features &= known.features;
+    return make_descriptor(descriptor);
+}
+
+int32_t heca_userfault_enable(int descriptor, uint64_t features) {
+    struct uffdio_api api = {.api = UFFD_API, .features = features};
+    return ioctl(descriptor, UFFDIO_API, &api) == 0 ? 0 : -errno;
+}
+
+int32_t heca_userfault_open(uint64_t features, struct userfault *out) {
     int descriptor = -1;
-    status = make_descriptor(&descriptor);
+    int32_t status = heca_userfault_new(&features, &descriptor);
+    status = status != 0 ? status : heca_userfault_enable(descriptor, features);
     if (status != 0) {
+        heca_close(&descriptor);
         return status;
     }
 
-    struct uffdio_api api = {.api = UFFD_API, .features = known.features & features};
-    uint64_t enabled = api.features;
-    if (ioctl(descriptor, UFFDIO_API, &api) != 0) {
-        status = -errno;
-        close(descriptor);
-        return status;
-    }
-
-    out->features = enabled;
+    out->features = features;
     out->descriptor = descriptor;
     return 0;
 }

@@ -2,11 +2,13 @@ using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
 using Hecatonchire.Cli.Run;
+using Hecatonchire.Cli.Services;
 using Hecatonchire.Cli.Status;
 
 return HecaCommandLine.Invoke(
     HecaCommandLine.Create(
         new RunCommand(Composition.StartPager, Composition.StartSponsor).Create(),
+        PagerCommand.Create(Composition.StartPager, Composition.StartSponsor),
         BenchCommand.Create(),
         BenchWorkerCommand.Create(),
         StatusCommand.Create(),

@@ -153,6 +153,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, EntryPoint = "geteuid", SetLastError = true)]
     public static partial uint EffectiveUser();
 
+    [LibraryImport(Library, EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int ChangeOwner(string path, uint user, uint group);
+
     [LibraryImport(Library, EntryPoint = "kill", SetLastError = true)]
     public static partial int Kill(int process, int signal);
 
@@ -185,7 +188,7 @@ internal static unsafe partial class Libc
     public const int F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_SEAL_SHRINK = 2, O_NONBLOCK = 0x800, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CLOEXEC = 0x80000;
     public const int RLIMIT_MEMLOCK = 8;
     public const int SIGINT = 2, SIGQUIT = 3, SIGBUS = 7, SIGKILL = 9, SIGTERM = 15;
-    public const int SOL_SOCKET = 1, SCM_RIGHTS = 1, SO_PEERCRED = 17, SO_BUSY_POLL = 46, SO_INCOMING_CPU = 49, IPPROTO_TCP = 6, TCP_NODELAY = 1;
+    public const int SOL_SOCKET = 1, SCM_RIGHTS = 1, SO_PEERCRED = 17, SO_PEERGROUPS = 59, SO_BUSY_POLL = 46, SO_INCOMING_CPU = 49, IPPROTO_TCP = 6, TCP_NODELAY = 1;
 }
 
 /// <summary>struct rlimit on 64-bit Linux.</summary>

@@ -90,6 +90,27 @@ internal sealed class LatencyHistogram
         _max = Math.Max(_max, other._max);
     }
 
+    /// <summary>Count, sum, maximum and the buckets up to the last that holds a record, for another process; see <see cref="FromValues"/>.</summary>
+    public long[] ToValues()
+    {
+        int used = Array.FindLastIndex(_buckets, bucket => bucket != 0) + 1;
+        return [Count, Sum, Max, .. _buckets.AsSpan(0, used)];
+    }
+
+    /// <summary>What <see cref="ToValues"/> gave; null for what it never gives.</summary>
+    public static LatencyHistogram? FromValues(ReadOnlySpan<long> values)
+    {
+        var histogram = new LatencyHistogram();
+        if (values.Length < 3 || values.Length - 3 > histogram._buckets.Length)
+        {
+            return null;
+        }
+
+        (histogram._count, histogram._sum, histogram._max) = (values[0], values[1], values[2]);
+        values[3..].CopyTo(histogram._buckets);
+        return histogram;
+    }
+
     public void Clear()
     {
         Array.Clear(_buckets);

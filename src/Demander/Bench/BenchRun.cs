@@ -87,7 +87,7 @@ internal sealed class BenchRun
             Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
-        using IPagerHost pager = Composition.StartPager(options, loggers);
+        using IMeasuredPager pager = Composition.StartMeasured(options, loggers);
         using PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.CreateCollector());
         string touches = Path.Combine(directory.Path, "touches");
@@ -158,7 +158,7 @@ internal sealed class BenchRun
         _deviceBytes = swap.UsedBytes;
     }
 
-    private void StartMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
+    private void StartMeasuring(IMeasuredPager pager, EmbeddedSponsor? embedded)
     {
         FreeMemory.Back(Workload.Bytes);
         _before = pager.Snapshot();
@@ -174,7 +174,7 @@ internal sealed class BenchRun
         StartMeasuringHost();
     }
 
-    private void StopMeasuring(IPagerHost pager, EmbeddedSponsor? embedded)
+    private void StopMeasuring(IMeasuredPager pager, EmbeddedSponsor? embedded)
     {
         StopMeasuringHost();
         pager.TraceFaults(null);

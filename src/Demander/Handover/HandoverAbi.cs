@@ -12,7 +12,7 @@ internal static class HandoverAbi
     public const int StagingPages = 4096;
     public const int StacksMax = 512;
 
-    public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6;
+    public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6, Enable = 7;
 
     public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Hecatonchire.Host;
 using Hecatonchire.Interop;
 using Hecatonchire.Pager;
 using Hecatonchire.Units;
@@ -21,6 +22,7 @@ internal sealed partial class HandoverServer : IDisposable
 {
     private readonly Socket _listener;
     private readonly string _path;
+    private readonly uint? _owner;
     private readonly SessionFactory _open;
     private readonly Action<PagerSession> _close;
     private readonly TimeSpan _stopProgramAfter;
@@ -29,9 +31,9 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly List<(Thread Thread, Socket Program)> _serving = [];
     private volatile bool _stop;
 
-    public HandoverServer(string path, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
+    public HandoverServer(string path, uint? owner, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
     {
-        (_path, _stopProgramAfter, _open, _close, _log) = (path, stopProgramAfter, open, close, log);
+        (_path, _owner, _stopProgramAfter, _open, _close, _log) = (path, owner, stopProgramAfter, open, close, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         _listener.Listen(8);
@@ -110,8 +112,16 @@ internal sealed partial class HandoverServer : IDisposable
     private void Serve(Socket program)
     {
         Span<int> descriptors = stackalloc int[HandoverSocket.DescriptorsMax];
-        if (!HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count)
-            || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
+        bool isReceived = HandoverSocket.Receive(program, out HandoverMessage hello, descriptors, out int count);
+        if (isReceived && IsEnable(in hello, count) && IsAllowed(program, in hello))
+        {
+            int errno = UserfaultfdOpening.Enable(descriptors[0], hello.Value0);
+            CloseAll(descriptors[..count]);
+            Answer(program, hello, -errno);
+            isReceived = HandoverSocket.Receive(program, out hello, descriptors, out count);
+        }
+
+        if (!isReceived || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
             || count != HandoverSocket.DescriptorsMax - (hello.IsForked ? 1 : 0))
         {
             LogMalformedHello(hello.Version, hello.Kind, count);
@@ -120,7 +130,30 @@ internal sealed partial class HandoverServer : IDisposable
             return;
         }
 
-        Serve(program, HandoverSocket.PeerProcess(program), in hello, descriptors[..count]);
+        if (!IsAllowed(program, in hello))
+        {
+            CloseAll(descriptors[..count]);
+            Answer(program, hello, -Errno.EPERM);
+            return;
+        }
+
+        Serve(program, PeerCredentials.Of((int)program.Handle).Process, in hello, descriptors[..count]);
+    }
+
+    private static bool IsEnable(in HandoverMessage message, int descriptors) =>
+        message is { Magic: HandoverAbi.Magic, Version: HandoverAbi.Version, Kind: HandoverAbi.Enable } && descriptors == 1;
+
+    private bool IsAllowed(Socket program, in HandoverMessage message)
+    {
+        // A forked child may have another user by now; it is known by a fault that the kernel told of.
+        var peer = PeerCredentials.Of((int)program.Handle);
+        if (_owner is not { } owner || peer.User == owner || peer.User == 0 || (message.Kind == HandoverAbi.Hello && message.IsForked))
+        {
+            return true;
+        }
+
+        LogNotAllowed(peer.Process, Accounts.NameOf(peer.User));
+        return false;
     }
 
     private void Serve(Socket program, int process, in HandoverMessage hello, ReadOnlySpan<int> descriptors)
@@ -231,6 +264,9 @@ internal sealed partial class HandoverServer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A program's HELLO was refused: version {Version}, kind {Kind}, {Descriptors} descriptors")]
     private partial void LogMalformedHello(int version, int kind, int descriptors);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} of {User} was refused: this pager serves another user")]
+    private partial void LogNotAllowed(int process, string user);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} sent a malformed request (kind {Kind}); its session ends")]
     private partial void LogMalformedRequest(int process, int kind);

@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Hecatonchire.Interop;
 
 namespace Hecatonchire.Handover;
@@ -11,15 +10,6 @@ internal static unsafe class HandoverSocket
     public const int DescriptorsMax = 4;
 
     private const int ControlHeaderBytes = 16;
-
-    /// <summary>struct ucred.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PeerCredentials
-    {
-        public int Process;
-        public uint User;
-        public uint Group;
-    }
 
     /// <summary>
     /// Receives one message. False at the end of the connection or for a packet that is no whole message; descriptors that
@@ -90,15 +80,5 @@ internal static unsafe class HandoverSocket
         while (sent < 0 && Libc.Errno == Errno.EINTR);
 
         return sent == sizeof(HandoverMessage);
-    }
-
-    /// <summary>The process at the other end.</summary>
-    public static int PeerProcess(Socket socket)
-    {
-        PeerCredentials credentials = default;
-        uint length = (uint)sizeof(PeerCredentials);
-        return Libc.GetSocketOption((int)socket.Handle, Libc.SOL_SOCKET, Libc.SO_PEERCRED, &credentials, &length) == 0
-            ? credentials.Process
-            : -1;
     }
 }

@@ -53,6 +53,13 @@ internal sealed unsafe record UserfaultfdOpening
         return opening with { ApiErrno = apiErrno, Features = apiErrno == 0 ? api[1] : 0 };
     }
 
+    /// <summary>Turns features on, once per descriptor. 0 or errno; EPERM without CAP_SYS_PTRACE for EVENT_FORK.</summary>
+    public static int Enable(int descriptor, ulong features)
+    {
+        ulong* api = stackalloc ulong[3] { Api, features, 0 };
+        return Libc.Ioctl(descriptor, IoctlApi, api) < 0 ? Libc.Errno : 0;
+    }
+
     private static int OpenDevice(out int errno)
     {
         int device = Libc.Open("/dev/userfaultfd", Libc.O_RDWR | Libc.O_CLOEXEC, 0);

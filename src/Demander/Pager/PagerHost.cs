@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace Hecatonchire.Pager;
 
 /// <summary>A pager for one program at a time, or for many, and the children that they fork, with its sponsor and its socket.</summary>
-internal sealed class PagerHost : IPagerHost
+internal sealed class PagerHost : IMeasuredPager
 {
     /// <summary>How long a program that comes while another goes waits for its slabs to be given back.</summary>
     private static readonly TimeSpan HandOverTime = TimeSpan.FromSeconds(2);
@@ -36,7 +36,7 @@ internal sealed class PagerHost : IPagerHost
         (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
         _connections = new SponsorConnections(options.Sponsor, client, options.Transport, _logger);
         _connections.Choose();
-        _server = new HandoverServer(options.SocketPath, options.StopProgramAfter, Open, Close,
+        _server = new HandoverServer(options.SocketPath, options.Owner, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
 
@@ -129,6 +129,17 @@ internal sealed class PagerHost : IPagerHost
             lock (_lock)
             {
                 return [.. _sessions.Where(session => session.IsForked || session.Core.Counters.SegmentPages > 0).Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
+            }
+        }
+    }
+
+    public bool IsServing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _sessions.Count > 0 || _families.Count > 0;
             }
         }
     }

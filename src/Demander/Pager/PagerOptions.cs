@@ -35,6 +35,9 @@ internal sealed record PagerOptions
     /// <summary>True: any number of programs at once, each with <see cref="Local"/> of its own. False: one, and what it forks.</summary>
     public bool ManyPrograms { get; init; }
 
+    /// <summary>The user whose programs are served beside root's; null: any that reaches the socket.</summary>
+    public uint? Owner { get; init; }
+
     /// <summary>After this time without its pager a stalled program is stopped by its evictor thread. Zero: never.</summary>
     public TimeSpan StopProgramAfter { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -183,17 +183,11 @@ public sealed class RunCommandTests : IDisposable
 
         public IReadOnlyList<int> Programs => [];
 
+        public bool IsServing => false;
+
         public PagerSnapshot Snapshot() => default;
 
         public void CopyLatencies(LatencyHistogram target)
-        {
-        }
-
-        public void TraceFaults(Hecatonchire.Metrics.FaultTrace? trace)
-        {
-        }
-
-        public void ResetMeasurements()
         {
         }
 

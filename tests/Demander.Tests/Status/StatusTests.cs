@@ -160,6 +160,8 @@ public sealed class StatusTests : IDisposable
 
         public IReadOnlyList<int> Programs => [];
 
+        public bool IsServing => false;
+
         public PagerSnapshot Snapshot() => new()
         {
             Transport = "tcp",
@@ -173,14 +175,6 @@ public sealed class StatusTests : IDisposable
         };
 
         public void CopyLatencies(LatencyHistogram target)
-        {
-        }
-
-        public void ResetMeasurements()
-        {
-        }
-
-        public void TraceFaults(FaultTrace? trace)
         {
         }
 

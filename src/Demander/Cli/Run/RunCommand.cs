@@ -6,14 +6,12 @@ using Hecatonchire.Eviction;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
+using Hecatonchire.Service;
 using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli.Run;
-
-/// <summary>Starts a pager; throws <see cref="PagerStartException"/>.</summary>
-internal delegate IPagerHost PagerFactory(PagerOptions options, ILoggerFactory loggers);
 
 /// <summary>`heca run [options] -- PROGRAM ARGS`: the options, and what they mean.</summary>
 internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
@@ -25,7 +23,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private const string Details =
         "The program need not know of it: when its memory comes near --local, it is captured, and the pages that are not used lately\n"
         + "go to the sponsor. Programs that use heca.h or the C# API get what they ask for instead (--capture auto).\n\n"
-        + "The pager runs in this process beside the program. Signals are passed on, and the exit status is the program's: 128+n\n"
+        + "With --sponsor or --embedded the pager runs in this process beside the program; without, the host's serves it (`heca pager`). Signals are passed on, and the exit status is the program's: 128+n\n"
         + "when signal n ended it, 127 when there is no such program, 126 when it cannot be executed. If the pager could not go on\n"
         + "(its sponsor died, for example), the reason is printed in one line and the status is 1.\n\n"
         + "Examples:\n"
@@ -87,6 +85,12 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = "Write changed pages back while the program does not fault, so that they can leave at once later",
     };
 
+    private readonly Option<string?> _pager = new("--pager")
+    {
+        HelpName = "PATH",
+        Description = $"The socket of this host's pager, which then serves the program [default, where no sponsor is named: {ServiceDirectory.Environment}, {ServiceDirectory.Own}]",
+    };
+
     private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
 
     private readonly Option<string?> _key = new("--sponsor-key")
@@ -138,7 +142,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
@@ -159,13 +163,19 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         }
 
         TransportPreference transport = _transport.Read(parsed);
-        string? sponsor = parsed.GetValue(_sponsor);
+        string? sponsor = parsed.GetValue(_sponsor), named = parsed.GetValue(_pager);
         bool embedded = parsed.GetValue(_embedded);
-        if (embedded == sponsor is not null)
+        if ((embedded ? 1 : 0) + (sponsor is null ? 0 : 1) + (named is null ? 0 : 1) > 1)
         {
-            throw Bad(embedded
-                ? "--sponsor and --embedded exclude each other"
-                : $"no sponsor: give --sponsor HOST:PORT, or --embedded for one on this host; {Usage}");
+            throw Bad("--sponsor, --embedded and --pager exclude each other");
+        }
+
+        string? service = embedded || sponsor is not null ? null
+            : named ?? ServiceDirectory.Find()
+            ?? throw Bad($"no sponsor: give --sponsor HOST:PORT, or --embedded for one on this host, or start `heca pager`; {Usage}");
+        if (service is not null && parsed.GetResult(_transport) is { Implicit: false })
+        {
+            throw Bad("--transport is chosen where the pager is started: `heca pager --transport`");
         }
 
         if (!embedded && parsed.GetValue(_memory) is not null)
@@ -176,7 +186,8 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         return new RunSettings
         {
             Transport = transport,
-            Local = Local(parsed.GetValue(_local)!),
+            Service = service,
+            Local = service is not null && parsed.GetResult(_local) is not { Implicit: false } ? null : Local(parsed.GetValue(_local)!),
             Capture = Enum.Parse<CaptureChoice>(OneOf("--capture", parsed.GetValue(_capture)!, ["auto", "yes", "no"]), ignoreCase: true),
             CaptureRules = new CaptureRules
             {
@@ -201,7 +212,8 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         };
     }
 
-    private static LocalBudget Local(string text) => LocalBudget.TryParse(text, out LocalBudget budget)
+    /// <summary>Throws <see cref="CommandException"/>.</summary>
+    public static LocalBudget Local(string text) => LocalBudget.TryParse(text, out LocalBudget budget)
         ? budget
         : throw Bad($"--local '{text}': write a size of at least {new ByteSize(LocalBudget.BytesMin)}, such as 256MiB, or a share, such as 1:4");
 

@@ -1,7 +1,9 @@
 using System.Net;
+using Hecatonchire.Eviction;
 using Hecatonchire.Host;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
+using Hecatonchire.Service;
 using Hecatonchire.Status;
 using Microsoft.Extensions.Logging;
 
@@ -17,34 +19,22 @@ internal static partial class RunSession
     {
         // What needs no pager is told before one is started.
         string program = ChildProgram.Find(settings.Program);
-        if (HostRequirements.FirstMissing() is { } missing)
+        bool captures = Captures(program, settings.Capture);
+        if (MissingFor(captures, settings.Service is not null) is { } missing)
         {
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
-        bool captures = Captures(program, settings.Capture);
         using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel);
         ILogger log = loggers.CreateLogger("heca.run");
 
         // From here on a signal must not end this process before it has cleaned up.
         using var signals = new SignalForwarder();
-        using ISponsorSource sponsor = settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes, settings.Transport);
-        using var directory = new SocketDirectory();
-        using IPagerHost pager = startPager(
-            new PagerOptions
-            {
-                Local = settings.Local,
-                Prefetch = settings.Prefetch,
-                Eviction = settings.Eviction,
-                Clean = settings.Clean,
-                Transport = settings.Transport,
-                Sponsor = sponsor.Endpoint,
-                Capture = settings.CaptureRules,
-                SocketPath = directory.SocketPath,
-                ManyPrograms = settings.FollowChildren,
-                StopProgramAfter = settings.StopAfter,
-            },
-            loggers);
+        using ISponsorSource? sponsor = settings.Service is not null ? null
+            : settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes, settings.Transport);
+        using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
+        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Endpoint, directory!.SocketPath), loggers);
+        OpenedPager? opened = (pager as RemotePager)?.Opened;
         using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
         if (metrics is not null)
@@ -55,9 +45,9 @@ internal static partial class RunSession
         var subject = new StatusSubject
         {
             Command = program,
-            Local = settings.Local.ToString(),
+            Local = opened?.Local ?? settings.Local.ToString()!,
             IsCaptured = captures,
-            Sponsor = $"{sponsor.Endpoint.Host}:{sponsor.Endpoint.Port}",
+            Sponsor = opened?.Sponsor ?? $"{sponsor!.Endpoint.Host}:{sponsor.Endpoint.Port}",
         };
         using StatusServer? answers = StatusServer.TryStart(pager, subject, out string problem);
         if (answers is null)
@@ -75,6 +65,37 @@ internal static partial class RunSession
         return pager.Failure is { } failure ? HecaCommandLine.Fail(ExitStatus.Failed, failure) : status;
     }
 
+    private static string? MissingFor(bool captures, bool isServed) =>
+        isServed ? HostRequirements.FirstMissingForServed(captures)
+        : captures ? HostRequirements.FirstMissingForCapture()
+        : HostRequirements.FirstMissing();
+
+    private static PagerOptions OptionsFor(RunSettings settings, SponsorEndpoint sponsor, string socketPath) => new()
+    {
+        Local = settings.Local!.Value,
+        Prefetch = settings.Prefetch,
+        Eviction = settings.Eviction,
+        Clean = settings.Clean,
+        Transport = settings.Transport,
+        Sponsor = sponsor,
+        Capture = settings.CaptureRules,
+        SocketPath = socketPath,
+        ManyPrograms = settings.FollowChildren,
+        StopProgramAfter = settings.StopAfter,
+    };
+
+    private static RemotePager OpenAtService(RunSettings settings) => RemotePager.Open(settings.Service!, new OpenRequest
+    {
+        Local = settings.Local?.ToString(),
+        Prefetch = settings.Prefetch.ToString(),
+        Eviction = settings.Eviction.Name(),
+        Clean = settings.Clean,
+        CaptureBytesMin = settings.CaptureRules.BytesMin,
+        CaptureExcept = settings.CaptureRules.Except,
+        ManyPrograms = settings.FollowChildren,
+        StopAfterSeconds = settings.StopAfter.TotalSeconds,
+    });
+
     /// <summary>Throws <see cref="CommandException"/> where the program or the host does not allow what was asked for.</summary>
     private static bool Captures(string program, CaptureChoice choice)
     {
@@ -91,7 +112,7 @@ internal static partial class RunSession
                 $"the memory of {program} cannot be captured: {why}, so that {ChildProgram.Library} cannot be preloaded; with --capture no it runs without", ExitStatus.HostCannot);
         }
 
-        return HostRequirements.FirstMissingForCapture() is { } missing ? throw new CommandException(missing, ExitStatus.HostCannot) : true;
+        return true;
     }
 
     private static int RunProgram(string program, RunSettings settings, StatusSubject subject, IPagerHost pager, SignalForwarder signals, ILogger log)

@@ -19,7 +19,8 @@ internal enum CaptureChoice
 /// <summary>What `heca run` was asked for, checked.</summary>
 internal sealed record RunSettings
 {
-    public required LocalBudget Local { get; init; }
+    /// <summary>Null: what the host's pager gives who does not say.</summary>
+    public required LocalBudget? Local { get; init; }
 
     public required CaptureChoice Capture { get; init; }
 
@@ -36,7 +37,10 @@ internal sealed record RunSettings
 
     public required bool Clean { get; init; }
 
-    /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>.</summary>
+    /// <summary>The socket of the host's pager, which serves the program; null: a pager of its own.</summary>
+    public required string? Service { get; init; }
+
+    /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>, or where there is a service that one's.</summary>
     public required SponsorEndpoint? Sponsor { get; init; }
 
     public required long EmbeddedBytes { get; init; }

@@ -6,7 +6,9 @@ namespace Hecatonchire.Host.Probes;
 /// <summary>What the kernel lets this user do beside userfaultfd.</summary>
 internal static class PermissionProbes
 {
-    private const int CapabilityIpcLock = 14, CapabilityPtrace = 19;
+    public const int CapabilityPtrace = 19;
+
+    private const int CapabilityIpcLock = 14;
 
     /// <summary>The pager reads what leaves the program with process_vm_readv, which obeys the rules of ptrace.</summary>
     public static HostProbe Ptrace(HostFacts host)

@@ -1,0 +1,134 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Hecatonchire.Cli.Run;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+using Hecatonchire.Service;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Cli.Services;
+
+/// <summary>`heca pager`: serves the programs that `heca run` starts on this host.</summary>
+internal static class PagerCommand
+{
+    private const string Description = "Serve the programs of this host: `heca run` uses it where it is there";
+
+    private const string Details =
+        "Each program has its own --local, its own demander at the sponsor and its own figures, and its memory cgroup is kept. Root's pager serves\n"
+        + "root's programs and those of whom --allow names; another user's serves that user's.\n\n"
+        + "The first SIGTERM or SIGINT ends it when the programs that it serves have ended, and lets no more come; the second ends it at once:\n"
+        + "what a program has on the sponsor is then out of its reach, and after --stop-after of its `heca run` it is stopped.\n\n"
+        + "Examples:\n"
+        + "  heca pager --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public --allow @users\n"
+        + "  heca run --local 256MiB -- redis-server\n";
+
+    /// <summary>How often it looks whether the last program has ended.</summary>
+    private static readonly TimeSpan DrainPollTime = TimeSpan.FromMilliseconds(100);
+
+    public static Command Create(PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
+    {
+        var socket = new Option<string?>("--socket") { HelpName = "PATH", Description = $"Where to listen [default: {ServiceDirectory.Own}]" };
+        var local = new Option<string>("--local")
+        {
+            HelpName = "SIZE|N:M",
+            DefaultValueFactory = _ => "1:4",
+            Description = "How much of a program's memory may be here where its `heca run` does not say",
+        };
+        var allow = new Option<string[]>("--allow")
+        {
+            HelpName = "USER|@GROUP",
+            DefaultValueFactory = _ => [],
+            Description = "Serve this user's programs too, by name or number, or a group's, or `all`; may be repeated",
+        };
+        var sponsor = new SponsorEndpointOption();
+        var memory = new Option<string?>("--memory") { HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]" };
+        TransportOption transport = TransportOption.Create();
+        var metrics = new Option<string?>("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there, of all programs in one; a port alone means loopback" };
+        var logLevel = new Option<LogLevel>("--log-level") { HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information, Description = "trace, debug, information, warning, error, critical or none" };
+        var command = new DetailedCommand("pager", Description, Details) { socket, local, allow };
+        sponsor.AddTo(command);
+        foreach (Option option in (Option[])[memory, transport, metrics, logLevel])
+        {
+            command.Add(option);
+        }
+
+        command.SetAction(parsed =>
+        {
+            var users = new ServiceUsers();
+            foreach (string name in parsed.GetValue(allow) ?? [])
+            {
+                if (!users.TryAdd(name))
+                {
+                    throw new CommandException($"--allow '{name}': no such {(name.StartsWith('@') ? "group" : "user")} on this host", ExitStatus.Usage);
+                }
+            }
+
+            long bytes = ByteSize.TryParse(parsed.GetValue(memory) ?? "1GiB", out ByteSize size) && size.Bytes > 0
+                ? size.Bytes
+                : throw new CommandException($"--memory '{parsed.GetValue(memory)}': write a size, such as 2GiB", ExitStatus.Usage);
+            SponsorEndpoint? endpoint = sponsor.Resolve(parsed);
+            if (endpoint is not null && parsed.GetValue(memory) is not null)
+            {
+                throw new CommandException("--memory is what an embedded sponsor offers: it needs --embedded", ExitStatus.Usage);
+            }
+
+            if (parsed.GetValue(metrics) is { } where && !ListenAddress.TryParse(where, out _, out string error))
+            {
+                throw new CommandException($"--metrics: {error}", ExitStatus.Usage);
+            }
+
+            LocalBudget bound = RunCommand.Local(parsed.GetValue(local)!);
+            if (Host.HostRequirements.FirstMissing() is { } missing)
+            {
+                throw new CommandException(missing, ExitStatus.HostCannot);
+            }
+
+            using ISponsorSource source = endpoint is null ? startSponsor(bytes, transport.Read(parsed)) : new RemoteSponsor(endpoint);
+            var options = new ServiceOptions
+            {
+                SocketPath = parsed.GetValue(socket) ?? ServiceDirectory.Own,
+                Sponsor = source.Endpoint,
+                Local = bound,
+                Transport = transport.Read(parsed),
+                Users = users,
+            };
+            return Serve(options, parsed.GetValue(metrics), parsed.GetValue(logLevel), startPager, parsed.InvocationConfiguration.Output);
+        });
+        return command;
+    }
+
+    private static int Serve(ServiceOptions options, string? metrics, LogLevel level, PagerFactory startPager, TextWriter output)
+    {
+        using ILoggerFactory loggers = ConsoleLogging.Create(level);
+        using var asked = new SemaphoreSlim(0);
+        void Ask(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            _ = asked.Release();
+        }
+
+        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask), interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
+
+        // A sponsor that cannot be had is told now, not to the first program.
+        PagerHost.ConnectTo(options.Sponsor).Dispose();
+        using var service = new PagerService(options, startPager, loggers);
+        using PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
+        using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.CreateCollector());
+        output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Sponsor.Host}:{options.Sponsor.Port}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
+        output.Flush();
+        asked.Wait();
+        service.Drain();
+        if (service.Count > 0)
+        {
+            output.WriteLine($"pager ends with the last of {service.Count} programs; a second signal ends it now");
+            output.Flush();
+        }
+
+        while (service.Count > 0 && !asked.Wait(DrainPollTime))
+        {
+        }
+
+        return ExitStatus.Done;
+    }
+}

@@ -1,0 +1,336 @@
+using System.Net.Sockets;
+using Hecatonchire.Capture;
+using Hecatonchire.Eviction;
+using Hecatonchire.Interop;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+using Hecatonchire.Prefetch;
+using Hecatonchire.Transport;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Service;
+
+/// <summary>What the host's pager is started with; see the options of `heca pager`.</summary>
+internal sealed record ServiceOptions
+{
+    public required string SocketPath { get; init; }
+
+    public required SponsorEndpoint Sponsor { get; init; }
+
+    /// <summary>The bound of a program that does not name one.</summary>
+    public required LocalBudget Local { get; init; }
+
+    public required TransportPreference Transport { get; init; }
+
+    public required ServiceUsers Users { get; init; }
+}
+
+/// <summary>
+/// The host's pager: each `heca run` that asks gets a pager of its own in this process, with its own socket, bound, demander at the sponsor and figures, and
+/// so has its program's memory cgroup. The figures of all of them together are this object's.
+/// </summary>
+internal sealed partial class PagerService : IDisposable
+{
+    private const int ExitFailed = 1;
+
+    /// <summary>How often a pager whose `heca run` has gone is asked whether it serves somebody.</summary>
+    private static readonly TimeSpan LeftPollTime = TimeSpan.FromMilliseconds(200);
+
+    private readonly ServiceOptions _options;
+    private readonly PagerFactory _startPager;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _log;
+    private readonly ServiceDirectory _directory;
+    private readonly Thread _thread;
+    private readonly Lock _gate = new();
+    private readonly List<Job> _jobs = [];
+    private readonly LatencyHistogram _endedLatencies = new();
+    private readonly ManualResetEventSlim _stop = new();
+    private PagerSnapshot _ended = new() { Transport = "", TransportReason = "" };
+    private volatile bool _drains;
+
+    private sealed class Job(Socket client)
+    {
+        public Socket Client => client;
+
+        public Thread? Thread { get; set; }
+
+        public IPagerHost? Pager { get; set; }
+    }
+
+    /// <summary>Listens. Throws <see cref="PagerStartException"/>.</summary>
+    public PagerService(ServiceOptions options, PagerFactory startPager, ILoggerFactory loggers)
+    {
+        (_options, _startPager, _loggers, _log) = (options, startPager, loggers, loggers.CreateLogger("heca.pager"));
+        try
+        {
+            _directory = new ServiceDirectory(options.SocketPath);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or ArgumentException)
+        {
+            throw new PagerStartException($"cannot listen on {options.SocketPath}: {e.Message}", 1);
+        }
+
+        _thread = new Thread(Run) { Name = "heca-service", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Programs' pagers that run now.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _jobs.Count(job => job.Pager is not null);
+            }
+        }
+    }
+
+    /// <summary>Of all programs so far, in one.</summary>
+    public PagerSnapshot Snapshot()
+    {
+        lock (_gate)
+        {
+            return _jobs.Aggregate(_ended, (sum, job) => job.Pager is { } pager ? sum.Plus(pager.Snapshot()) : sum);
+        }
+    }
+
+    public void CopyLatencies(LatencyHistogram target)
+    {
+        lock (_gate)
+        {
+            _endedLatencies.CopyTo(target);
+            foreach (IPagerHost pager in _jobs.Select(job => job.Pager).OfType<IPagerHost>())
+            {
+                target.Add(LatenciesOf(pager));
+            }
+        }
+    }
+
+    /// <summary>Takes no more programs; those that are served are served until they end.</summary>
+    public void Drain() => _drains = true;
+
+    public void Dispose()
+    {
+        _stop.Set();
+        Shutdown(_directory.Listener);
+        _thread.Join();
+        Job[] left;
+        lock (_gate)
+        {
+            left = [.. _jobs];
+        }
+
+        Array.ForEach(left, job => Shutdown(job.Client));
+        Array.ForEach(left, job => job.Thread!.Join());
+        _directory.Dispose();
+        _stop.Dispose();
+    }
+
+    private void Run()
+    {
+        while (!_stop.IsSet)
+        {
+            try
+            {
+                var job = new Job(_directory.Listener.Accept());
+                job.Thread = new Thread(() => ServeAndClose(job)) { Name = "heca-job", IsBackground = true };
+                lock (_gate)
+                {
+                    _jobs.Add(job);
+                }
+
+                job.Thread.Start();
+            }
+            catch (SocketException)
+            {
+                // The listener was shut down, or who asked left between connect and accept.
+            }
+        }
+    }
+
+    private void ServeAndClose(Job job)
+    {
+        using (job.Client)
+        {
+            try
+            {
+                Serve(job);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Refuse(job.Client, e.Message, ExitFailed);
+            }
+
+            lock (_gate)
+            {
+                _ = _jobs.Remove(job);
+            }
+        }
+    }
+
+    private void Serve(Job job)
+    {
+        var peer = PeerCredentials.Of((int)job.Client.Handle);
+        string user = Accounts.NameOf(peer.User);
+        if (!_options.Users.Allows(in peer, PeerCredentials.GroupsOf((int)job.Client.Handle)))
+        {
+            LogNotAllowed(user, peer.Process);
+            Refuse(job.Client, $"the pager at {_options.SocketPath} does not serve {user}: its operator starts it with --allow {user}, or @GROUP", ExitFailed);
+            return;
+        }
+
+        if (Libc.EffectiveUser() != 0 && peer.User != Libc.EffectiveUser())
+        {
+            Refuse(job.Client, $"the pager at {_options.SocketPath} runs as {Accounts.NameOf(Libc.EffectiveUser())}, who cannot serve programs of {user}; one that root runs can", ExitFailed);
+            return;
+        }
+
+        if (!ServicePackets.Receive(job.Client, out ServiceRequest? request))
+        {
+            return;
+        }
+
+        if (_drains)
+        {
+            Refuse(job.Client, $"the pager at {_options.SocketPath} is ending and takes no more programs", ExitFailed);
+            return;
+        }
+
+        string folder = "";
+        try
+        {
+            if (request?.Open is not { } open || OptionsFor(open, folder = _directory.MakeJob(peer.User), peer.User) is not { } options)
+            {
+                LogMalformed(user, peer.Process);
+                Refuse(job.Client, "the pager does not know what is asked of it: not of the same build?", ExitFailed);
+                return;
+            }
+
+            Serve(job, options, peer.User, user);
+        }
+        finally
+        {
+            if (folder.Length > 0)
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+    }
+
+    private void Serve(Job job, PagerOptions options, uint user, string userName)
+    {
+        IPagerHost pager;
+        try
+        {
+            pager = _startPager(options, _loggers);
+        }
+        catch (PagerStartException e)
+        {
+            Refuse(job.Client, e.Message, e.ExitCode);
+            return;
+        }
+
+        using (pager)
+        {
+            ServiceDirectory.GiveTo(options.SocketPath, user);
+            lock (_gate)
+            {
+                job.Pager = pager;
+            }
+
+            LogOpened(userName, options.SocketPath, options.Local);
+            var opened = new OpenedPager { SocketPath = options.SocketPath, Sponsor = $"{options.Sponsor.Host}:{options.Sponsor.Port}", Local = options.Local.ToString() };
+            bool isAlive = ServicePackets.Send(job.Client, new ServiceAnswer { Opened = opened });
+            while (isAlive && ServicePackets.Receive(job.Client, out ServiceRequest? _))
+            {
+                isAlive = ServicePackets.Send(job.Client, new ServiceAnswer { Figures = FiguresOf(pager) });
+            }
+
+            // A program outlives a `heca run` that was killed.
+            while (pager.IsServing && !_stop.Wait(LeftPollTime))
+            {
+            }
+
+            Fold(job, pager);
+            LogClosed(userName, options.SocketPath);
+        }
+    }
+
+    /// <summary>Null where something is not as `heca run` writes it.</summary>
+    private PagerOptions? OptionsFor(OpenRequest open, string folder, uint user)
+    {
+        LocalBudget local = _options.Local;
+        return (open.Local is null || LocalBudget.TryParse(open.Local, out local))
+            && Enum.TryParse(open.Prefetch, ignoreCase: true, out PrefetchKind prefetch) && Enum.IsDefined(prefetch)
+            && EvictionKinds.TryParse(open.Eviction, out EvictionKind eviction)
+            && open.CaptureBytesMin > 0 && open.CaptureExcept is not null && open.StopAfterSeconds is >= 0 and <= 86_400
+            ? new PagerOptions
+            {
+                Local = local,
+                Prefetch = prefetch,
+                Eviction = eviction,
+                Clean = open.Clean,
+                Transport = _options.Transport,
+                Sponsor = _options.Sponsor,
+                Capture = new CaptureRules { BytesMin = open.CaptureBytesMin, Except = open.CaptureExcept },
+                SocketPath = Path.Combine(folder, "pager"),
+                ManyPrograms = open.ManyPrograms,
+                Owner = user,
+                StopProgramAfter = TimeSpan.FromSeconds(open.StopAfterSeconds),
+            }
+            : null;
+    }
+
+    private void Fold(Job job, IPagerHost pager)
+    {
+        lock (_gate)
+        {
+            _ended = _ended.Plus(pager.Snapshot() with { SegmentBytes = 0, BudgetBytes = 0, ResidentBytes = 0, RemoteBytes = 0, WriteBackQueue = 0 });
+            _endedLatencies.Add(LatenciesOf(pager));
+            job.Pager = null;
+        }
+    }
+
+    private static PagerFigures FiguresOf(IPagerHost pager) => new()
+    {
+        Snapshot = pager.Snapshot(),
+        Latencies = LatenciesOf(pager).ToValues(),
+        Programs = [.. pager.Programs],
+        Failure = pager.Failure,
+    };
+
+    private static LatencyHistogram LatenciesOf(IPagerHost pager)
+    {
+        var latencies = new LatencyHistogram();
+        pager.CopyLatencies(latencies);
+        return latencies;
+    }
+
+    private static void Refuse(Socket client, string why, int status) => _ = ServicePackets.Send(client, new ServiceAnswer { Error = why, Status = status });
+
+    private static void Shutdown(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It had ended already.
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Process {Process} of {User} was refused: --allow does not name its user")]
+    private partial void LogNotAllowed(string user, int process);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Process {Process} of {User} sent a malformed request; its connection ends")]
+    private partial void LogMalformed(string user, int process);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "A pager for {User} listens on {Path}, with {Local} of its program's memory here")]
+    private partial void LogOpened(string user, string path, LocalBudget local);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The pager for {User} on {Path} has ended")]
+    private partial void LogClosed(string user, string path);
+}

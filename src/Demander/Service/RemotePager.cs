@@ -1,0 +1,84 @@
+using System.Net.Sockets;
+using Hecatonchire.Interop;
+using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
+
+namespace Hecatonchire.Service;
+
+/// <summary>A program's pager in the host's service, as `heca run` sees it.</summary>
+internal sealed class RemotePager : IPagerHost
+{
+    private readonly Socket _socket;
+    private readonly string _service;
+    private readonly Lock _gate = new();
+    private PagerFigures _last = new()
+    {
+        Snapshot = new PagerSnapshot { Transport = "", TransportReason = "" },
+        Latencies = [0, 0, 0],
+        Programs = [],
+        Failure = null,
+    };
+
+    private RemotePager(Socket socket, string service, OpenedPager opened) => (_socket, _service, Opened) = (socket, service, opened);
+
+    public OpenedPager Opened { get; }
+
+    public string SocketPath => Opened.SocketPath;
+
+    /// <summary>Has the service start a pager. Throws <see cref="PagerStartException"/>.</summary>
+    public static RemotePager Open(string service, OpenRequest request)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(service));
+            if (!ServicePackets.Send(socket, new ServiceRequest { Open = request }) || !ServicePackets.Receive(socket, out ServiceAnswer? answer))
+            {
+                throw new PagerStartException($"the pager at {service} has ended the connection", 1);
+            }
+
+            return answer switch
+            {
+                { Opened: { } opened } => new RemotePager(socket, service, opened),
+                { Error: { } why } => throw new PagerStartException(why, answer.Status),
+                _ => throw new PagerStartException($"the pager at {service} answered what this heca does not know: not of the same build?", 1),
+            };
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            socket.Dispose();
+            throw new PagerStartException($"no pager answers at {service} ({e.Message}): start `heca pager`, or name a sponsor with --sponsor", 1);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    public PagerSnapshot Snapshot() => Ask().Snapshot;
+
+    public void CopyLatencies(LatencyHistogram target) => (LatencyHistogram.FromValues(Ask().Latencies) ?? new LatencyHistogram()).CopyTo(target);
+
+    public IReadOnlyList<int> Programs => Ask().Programs;
+
+    public bool IsServing => Programs.Count > 0;
+
+    public string? Failure => Ask().Failure;
+
+    public void Dispose() => _socket.Dispose();
+
+    /// <summary>The figures now; the last ones, and that the pager is gone, once it is.</summary>
+    private PagerFigures Ask()
+    {
+        lock (_gate)
+        {
+            if (ServicePackets.Send(_socket, new ServiceRequest()) && ServicePackets.Receive(_socket, out ServiceAnswer? answer) && answer?.Figures is { } figures)
+            {
+                return _last = figures;
+            }
+
+            return _last = _last with { Programs = [], Failure = _last.Failure ?? $"the pager at {_service} has gone, and with it the program's memory that was on the sponsor" };
+        }
+    }
+}
