@@ -41,6 +41,9 @@
 /* What poll says of a socket whose other end is gone. */
 #define HAS_ENDED (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)
 
+/* Between two tries to find another pager. */
+#define RESUME_PAUSE_NS 50000000
+
 /* Who reads standard error may be as dead as the pager; the program ends all the same. */
 #define MESSAGE_WAIT_MS 1000
 
@@ -315,17 +318,33 @@ static bool wait_for_commands(const struct session *session) {
     return (sources[1].revents & HAS_ENDED) == 0;
 }
 
-/* The pager is gone. Faulting threads stall, because this process holds the userfaultfd; that must not last for ever.
- */
-static void stop_program(const struct session *session) {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    uint64_t nanoseconds = (uint64_t)end.tv_nsec + session->stop_after_ms % 1000 * 1000000;
-    end.tv_sec += (time_t)(session->stop_after_ms / 1000 + nanoseconds / 1000000000);
-    end.tv_nsec = (long)(nanoseconds % 1000000000);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {
-    }
+static uint64_t milliseconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
+/* The pager is gone. Faulting threads stall, because this process holds the userfaultfd, until another pager is there;
+ * false when none came in time. */
+static bool find_pager(struct session *session) {
+    uint64_t start = milliseconds_now();
+    do {
+        /* What the dead one has ordered is done before another looks where the pages are. */
+        while (advance(session)) {
+        }
+
+        if (heca_session_resume(session) == 0) {
+            return true;
+        }
+
+        struct timespec pause = {.tv_nsec = RESUME_PAUSE_NS};
+        nanosleep(&pause, NULL);
+    } while (session->stop_after_ms == 0 || milliseconds_now() - start < session->stop_after_ms);
+
+    return false;
+}
+
+static void stop_program(const struct session *session) {
     /* A program that holds no sponsored memory has lost nothing. */
     if (!heca_segments_any() && __atomic_load_n(&session->ring->has_captured, __ATOMIC_RELAXED) == 0) {
         return;
@@ -342,7 +361,7 @@ static void stop_program(const struct session *session) {
 }
 
 static void *run(void *argument) {
-    const struct session *session = argument;
+    struct session *session = argument;
     heca_is_evictor = true;
     pthread_setname_np(pthread_self(), "heca-evictor");
     __atomic_store_n(&session->ring->evictor_thread, (uint32_t)gettid(), __ATOMIC_RELAXED);
@@ -350,15 +369,12 @@ static void *run(void *argument) {
         while (advance(session)) {
         }
 
-        if (!wait_for_commands(session)) {
+        if (!wait_for_commands(session) && !find_pager(session)) {
             break;
         }
     }
 
-    if (session->stop_after_ms != 0) {
-        stop_program(session);
-    }
-
+    stop_program(session);
     return NULL;
 }
 

@@ -1,4 +1,4 @@
-/* clang-format off: lists */
+/* clang-format off */
 /*
  * handover.h: what libheca and the pager say to each other. The pager's mirror is src/Demander/Handover/HandoverAbi.cs;
  * the assertions at the end and a layout test on the other side keep the two the same.
@@ -11,18 +11,24 @@
  *    long as the session; its end tells either side that the other is gone.
  *
  *    ENABLE      before HELLO, with one descriptor: a userfaultfd without the features that the program may not ask
- * for; value0 = those that it is to have. A pager with the privilege asks in its place. HELLO       with four
- * descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd "completions". address/bytes = staging
- * area; value1 = the process as it knows itself, which in a namespace is not how the pager knows it; value2 =
- * HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a page that only a forked child touches, and the payload holds up to
- * eight pairs of address and bytes, 0 after the last: memory that must stay out of the pager's hands. Answer: value0 =
- * milliseconds after which a program whose pager died is stopped (0: never). ALLOCATE    address/bytes = the new,
- * already registered range. Answer carries one descriptor: the memfd of the segment's page table, which the library
- * keeps open, so that it outlives the pager. FREE        address = start of a segment. The answer comes when no page of
- * it is resident or in flight; the library then unregisters and unmaps. RESIZE      address, bytes = new length.
- * Growing: the range is registered already. Shrinking: the answer comes when the pages at the end are gone; the library
- * then unregisters them. ADVISE      address, bytes, value0 = enum heca_advice. STATISTICS  the answer's payload is
- * struct heca_statistics.
+ *                for; value0 = those that it is to have. A pager with the privilege asks in its place.
+ *    HELLO       with four descriptors (SCM_RIGHTS): userfaultfd, ring memfd, eventfd "commands", eventfd
+ *                "completions". address/bytes = staging area; value1 = the process as it knows itself, which in a
+ *                namespace is not how the pager knows it; value2 = HECA_CAN_* bits. With HECA_CAN_CAPTURE value3 = a
+ *                page that only a forked child touches, and the payload holds up to eight pairs of address and bytes,
+ *                0 after the last: memory that must stay out of the pager's hands.
+ *                Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never); a
+ *                descriptor: what the pager knows of the program's pages, for the next pager if this one dies.
+ *                When it has, the same is said to another pager (HECA_IS_RESUMED), with that descriptor as the fifth
+ *                and the ring as new. The answer brings another descriptor in its place.
+ *    RESUMED     the program has that descriptor: only now the pager begins. No answer.
+ *    ALLOCATE    address/bytes = the new, already registered range.
+ *    FREE        address = start of a segment. The answer comes when no page of it is resident or in flight; the
+ *                library then unregisters and unmaps.
+ *    RESIZE      address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
+ *                when the pages at the end are gone; the library then unregisters them.
+ *    ADVISE      address, bytes, value0 = enum heca_advice.
+ *    STATISTICS  the answer's payload is struct heca_statistics.
  *
  * 2. The ring: shared memory with two single-producer, single-consumer queues of fixed size.
  *    commands: pager -> evictor thread of the library, the only one that may move pages of this address space.
@@ -55,6 +61,7 @@ enum heca_message_kind {
     HECA_MESSAGE_ADVISE = 5,
     HECA_MESSAGE_STATISTICS = 6,
     HECA_MESSAGE_ENABLE = 7,
+    HECA_MESSAGE_RESUMED = 8,
 };
 
 /* What the kernel lets the library do; the pager adapts. */
@@ -66,6 +73,8 @@ enum heca_message_kind {
 /* Of a child that was forked with captured memory: the pager has its userfaultfd, told with the fork, knows it by the
  * thread that touched the page of value3, and answers with the descriptor. The HELLO has the other three. */
 #define HECA_IS_FORKED 32u
+/* Its pager has died; what that one knew comes with the HELLO. */
+#define HECA_IS_RESUMED 64u
 
 struct heca_message {
     uint32_t magic;

@@ -52,10 +52,14 @@ struct session {
     int commands_event;
     int completions_event;
     struct heca_ring *ring;
-    int self; /* a pidfd of this process, for process_madvise; -1 where that is not to be had */
+    int tables; /* of the pager, for the next one; -1: there can be none */
+    int self;   /* a pidfd of this process, for process_madvise; -1 where that is not to be had */
     struct userfault userfault;
     struct staging staging;
-    uint32_t can;           /* HECA_CAN_* */
+    uint32_t can;      /* HECA_CAN_* */
+    char path[108];    /* of the pager's socket; as long as an address can have it */
+    bool has_override; /* the environment says when to stop, not the pager */
+    uint64_t override_ms;
     uint64_t stop_after_ms; /* 0: never */
     char *evictor_stack;    /* HECA_EVICTOR_STACK_BYTES: of its own, since a program's stacks can become the pager's */
     uint64_t variables[8];  /* pairs of address and bytes: what the evictor's code has; 0 after the last */
@@ -72,9 +76,8 @@ int32_t heca_session_enter(int *cancel_state);
 void heca_session_leave(int cancel_state);
 
 /* Sends `message` and replaces it by the answer; returns the answer's status, -ENOTCONN when the pager is gone or
- * -EPROTO. `descriptor`, unless NULL, receives the descriptor that came with the answer or -1. The caller is inside the
- * session. */
-int32_t heca_session_request(struct session *session, struct heca_message *message, int *descriptor);
+ * -EPROTO. The caller is inside the session. */
+int32_t heca_session_request(struct session *session, struct heca_message *message);
 
 /* Opens a userfaultfd with those of `features` that the kernel has; -EPERM if this user may not. */
 int32_t heca_userfault_open(uint64_t features, struct userfault *out);
@@ -139,6 +142,8 @@ int32_t heca_session_make_evictor_stack(struct session *session);
 void heca_session_raise_descriptors(struct session *session);
 int32_t heca_session_say_hello(struct session *session, int *descriptor);
 void heca_session_close_all(struct session *session);
+/* Has another pager go on where one has died; not 0 where there is none yet. By the evictor. */
+int32_t heca_session_resume(struct session *session);
 
 /* True when what captured programs fork and start is captured too. */
 bool heca_capture_follows(void);

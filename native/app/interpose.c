@@ -361,6 +361,7 @@ static int lowest_own(int first, int last) {
                        session->ring_descriptor,
                        session->commands_event,
                        session->completions_event,
+                       session->tables,
                        session->self,
                        session->userfault.descriptor,
                        session->staging.userfault.descriptor};

@@ -21,7 +21,6 @@ struct segment {
     uint64_t address; /* 0: free entry. Last set and first cleared, since the evictor reads without the lock */
     uint64_t bytes;
     uint64_t reserve_bytes;
-    int page_table; /* memfd; held so that it outlives the pager */
 };
 
 static struct segment segments[HECA_SEGMENTS_MAX];
@@ -61,7 +60,6 @@ void heca_segments_occupy_in_child(void) {
         if (segment->address != 0) {
             (void)!mmap((void *)(uintptr_t)segment->address, segment->reserve_bytes, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-            heca_close(&segment->page_table);
         }
     }
 }
@@ -88,7 +86,6 @@ static struct segment *find_free(void) {
 
 static void publish(struct segment *segment, char *base, uint64_t bytes, uint64_t reserve_bytes) {
     segment->reserve_bytes = reserve_bytes;
-    segment->page_table = -1;
     __atomic_store_n(&segment->bytes, bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->address, (uintptr_t)base, __ATOMIC_RELEASE);
     if (segment == &segments[segments_used]) {
@@ -98,7 +95,6 @@ static void publish(struct segment *segment, char *base, uint64_t bytes, uint64_
 
 static void withdraw(struct segment *segment) {
     __atomic_store_n(&segment->address, 0, __ATOMIC_RELEASE);
-    heca_close(&segment->page_table);
 }
 
 /* Makes [address, address + bytes) of a reserve readable, writable and the pager's. */
@@ -178,13 +174,7 @@ static int32_t allocate(uint64_t bytes, uint64_t reserve_bytes, char **out) {
         /* Before the pager knows of it: its first command for the segment may come before its answer is read. */
         publish(segment, base, bytes, reserve_bytes);
         struct heca_message message = {.kind = HECA_MESSAGE_ALLOCATE, .address = (uintptr_t)base, .bytes = bytes};
-        int page_table = -1;
-        status = heca_session_request(&heca_session, &message, &page_table);
-        if (status == 0 && page_table < 0) {
-            status = -EPROTO;
-        }
-
-        segment->page_table = page_table;
+        status = heca_session_request(&heca_session, &message);
         if (status != 0) {
             withdraw(segment);
             dismiss(base, bytes);
@@ -234,7 +224,7 @@ int32_t heca_segment_free(void *address) {
 
     struct segment *segment = find(address);
     struct heca_message message = {.kind = HECA_MESSAGE_FREE, .address = (uintptr_t)address};
-    status = segment == NULL ? -EINVAL : heca_session_request(&heca_session, &message, NULL);
+    status = segment == NULL ? -EINVAL : heca_session_request(&heca_session, &message);
     if (status == 0) {
         withdraw(segment);
         dismiss(address, segment->bytes);
@@ -265,7 +255,7 @@ static int32_t resize(struct segment *segment, uint64_t bytes) {
      */
     __atomic_store_n(&segment->bytes, bytes > before ? bytes : before, __ATOMIC_RELAXED);
     struct heca_message message = {.kind = HECA_MESSAGE_RESIZE, .address = segment->address, .bytes = bytes};
-    status = heca_session_request(&heca_session, &message, NULL);
+    status = heca_session_request(&heca_session, &message);
     uint64_t now = status == 0 ? bytes : before;
     uint64_t longer = bytes > before ? bytes : before;
     __atomic_store_n(&segment->bytes, now, __ATOMIC_RELAXED);
@@ -311,7 +301,7 @@ static int32_t advise(uint64_t address, uint64_t bytes, int32_t advice) {
 
     struct heca_message message = {
         .kind = HECA_MESSAGE_ADVISE, .address = first, .bytes = end - first, .value0 = (uint64_t)advice};
-    return heca_session_request(&heca_session, &message, NULL);
+    return heca_session_request(&heca_session, &message);
 }
 
 int32_t heca_segment_advise(void *address, uint64_t bytes, int32_t advice) {

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define HELLO_DESCRIPTORS 4
+#define HELLO_DESCRIPTORS 5
 
 /* Of the numbers that a process may use, the last so many. Not of millions: the kernel's table goes up to the highest.
  */
@@ -30,6 +30,7 @@ struct session heca_session = {
     .ring_descriptor = -1,
     .commands_event = -1,
     .completions_event = -1,
+    .tables = -1,
     .self = -1,
     .userfault.descriptor = -1,
     .staging.userfault.descriptor = -1,
@@ -49,6 +50,7 @@ void heca_session_close_all(struct session *session) {
     heca_close(&session->ring_descriptor);
     heca_close(&session->commands_event);
     heca_close(&session->completions_event);
+    heca_close(&session->tables);
     heca_close(&session->self);
     heca_close(&session->userfault.descriptor);
     heca_staging_close(&session->staging);
@@ -85,13 +87,12 @@ static void after_fork_in_child(void) {
 
 int32_t heca_session_connect(struct session *session) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = getenv("HECA_SOCKET");
     int *out = &session->socket;
-    if (path == NULL || *path == '\0' || strlen(path) >= sizeof address.sun_path) {
+    if (session->path[0] == '\0') {
         return -ENOTCONN;
     }
 
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, session->path, sizeof address.sun_path);
     *out = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (*out < 0) {
         return -errno;
@@ -304,8 +305,8 @@ static int32_t open_memory(struct session *session) {
     return 0;
 }
 
-int32_t heca_session_request(struct session *session, struct heca_message *message, int *descriptor) {
-    return exchange(session, message, NULL, 0, descriptor);
+int32_t heca_session_request(struct session *session, struct heca_message *message) {
+    return exchange(session, message, NULL, 0, NULL);
 }
 
 int32_t heca_session_say_hello(struct session *session, int *descriptor) {
@@ -321,20 +322,17 @@ int32_t heca_session_say_hello(struct session *session, int *descriptor) {
         heca_capture_keep_out(session, hello.payload);
     }
 
+    /* Of a forked child the pager has the first; the last it has only where there was a pager before. */
     int descriptors[HELLO_DESCRIPTORS] = {session->userfault.descriptor, session->ring_descriptor,
-                                          session->commands_event, session->completions_event};
-    int own = (session->can & HECA_IS_FORKED) != 0; /* the first of them, which the pager has */
-    int32_t status = exchange(session, &hello, descriptors + own, HELLO_DESCRIPTORS - own, descriptor);
+                                          session->commands_event, session->completions_event, session->tables};
+    int first = (session->can & HECA_IS_FORKED) != 0;
+    int end = (session->can & HECA_IS_RESUMED) != 0 ? HELLO_DESCRIPTORS : HELLO_DESCRIPTORS - 1;
+    int32_t status = exchange(session, &hello, descriptors + first, (size_t)(end - first), descriptor);
     if (status != 0) {
         return status;
     }
 
-    session->stop_after_ms = hello.value0;
-    const char *override = getenv("HECA_STOP_AFTER_MS");
-    if (override != NULL && *override >= '0' && *override <= '9') {
-        session->stop_after_ms = strtoull(override, NULL, 10);
-    }
-
+    session->stop_after_ms = session->has_override ? session->override_ms : hello.value0;
     return 0;
 }
 
@@ -345,6 +343,7 @@ void heca_session_raise_descriptors(struct session *session) {
                   &session->ring_descriptor,
                   &session->commands_event,
                   &session->completions_event,
+                  &session->tables,
                   &session->self,
                   &session->userfault.descriptor,
                   &session->staging.userfault.descriptor};
@@ -354,7 +353,9 @@ void heca_session_raise_descriptors(struct session *session) {
 
     uint64_t most = limit.rlim_cur < DESCRIPTORS_MAX ? limit.rlim_cur : DESCRIPTORS_MAX;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        int raised = *own[i] < 0 ? -1 : fcntl(*own[i], F_DUPFD_CLOEXEC, (int)most - RAISED_DESCRIPTORS);
+        int raised = *own[i] < 0 || *own[i] >= (int)most - RAISED_DESCRIPTORS
+                         ? -1
+                         : fcntl(*own[i], F_DUPFD_CLOEXEC, (int)most - RAISED_DESCRIPTORS);
         if (raised >= 0) {
             syscall(SYS_close, *own[i]);
             *own[i] = raised;
@@ -381,8 +382,21 @@ void heca_watch_forks(void) {
     pthread_once(&once, watch_forks);
 }
 
+/* Once, since the evictor must not look: a program can have its environment in memory that is the pager's by then. */
+static void read_environment(struct session *session) {
+    const char *path = getenv("HECA_SOCKET");
+    if (path != NULL && strlen(path) < sizeof session->path) {
+        strcpy(session->path, path);
+    }
+
+    const char *override = getenv("HECA_STOP_AFTER_MS");
+    session->has_override = override != NULL && *override >= '0' && *override <= '9';
+    session->override_ms = session->has_override ? strtoull(override, NULL, 10) : 0;
+}
+
 static int32_t start(struct session *session) {
     heca_watch_forks();
+    read_environment(session);
     session->process = getpid();
     session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
     int32_t status = heca_session_connect(session);
@@ -393,7 +407,11 @@ static int32_t start(struct session *session) {
         heca_session_raise_descriptors(session);
     }
 
-    status = status != 0 ? status : heca_session_say_hello(session, NULL);
+    status = status != 0 ? status : heca_session_say_hello(session, &session->tables);
+    if (status == 0 && (session->can & HECA_CAN_CAPTURE) != 0) {
+        heca_session_raise_descriptors(session); /* the one that came */
+    }
+
     status = status != 0 ? status : heca_evictor_start(session);
     if (status != 0) {
         heca_session_close_all(session);
@@ -403,6 +421,67 @@ static int32_t start(struct session *session) {
 
     session->ready = true;
     return 0;
+}
+
+/* What of the ring was between this process and the pager that has died; not what the program itself keeps there. */
+static void renew_ring(struct heca_ring *ring) {
+    ring->commands_head = ring->commands_tail = 0;
+    ring->completions_head = ring->completions_tail = 0;
+    ring->evictor_sleeping = ring->pager_sleeping = 0;
+    ring->evictor_moving = ring->pager_reading = 0;
+    ring->fork_acknowledged = ring->fork_asked;
+}
+
+static int32_t resume(struct session *session) {
+    int32_t status = heca_session_connect(session);
+    if (status != 0) {
+        return status;
+    }
+
+    int tables = -1;
+    renew_ring(session->ring);
+    session->can |= HECA_IS_RESUMED;
+    session->sequence = 0;
+    status = heca_session_say_hello(session, &tables);
+    if (status == 0 && tables < 0) {
+        status = -EPROTO;
+    }
+
+    if (status != 0) {
+        return status;
+    }
+
+    int before = session->tables;
+    session->tables = tables;
+    heca_close(&before);
+    struct heca_message resumed = {.magic = HECA_HANDOVER_MAGIC,
+                                   .version = HECA_HANDOVER_VERSION,
+                                   .kind = HECA_MESSAGE_RESUMED,
+                                   .sequence = ++session->sequence};
+    return send_message(session, &resumed, NULL, 0);
+}
+
+int32_t heca_session_resume(struct session *session) {
+    /* Who holds it waits for the pager, in vain, or is in fork: it lets go soon. */
+    if (session->tables < 0 || pthread_mutex_trylock(&session->lock) != 0) {
+        return -EAGAIN;
+    }
+
+    int dead = session->socket;
+    session->socket = -1;
+    int32_t status = resume(session);
+    if (status != 0) {
+        heca_close(&session->socket);
+        session->socket = dead;
+    } else {
+        heca_close(&dead);
+        if ((session->can & HECA_CAN_CAPTURE) != 0) {
+            heca_session_raise_descriptors(session);
+        }
+    }
+
+    pthread_mutex_unlock(&session->lock);
+    return status;
 }
 
 int32_t heca_session_enter(int *cancel_state) {

@@ -16,7 +16,7 @@ int32_t heca_statistics_read(struct heca_statistics *out) {
     }
 
     struct heca_message message = {.kind = HECA_MESSAGE_STATISTICS};
-    status = heca_session_request(&heca_session, &message, NULL);
+    status = heca_session_request(&heca_session, &message);
     heca_session_leave(cancel_state);
     if (status == 0) {
         /* Outside the lock: `out` may lie in sponsored memory. */

@@ -394,7 +394,7 @@ static void *map_lazily(uint64_t bytes) {
     return memory;
 }
 
-static int32_t allocate(const struct heca_message *request, int *page_table) {
+static int32_t allocate(const struct heca_message *request) {
     struct segment *segment = segments;
     while (segment < segments + SEGMENTS_MAX && segment->address != 0) {
         segment++;
@@ -408,7 +408,6 @@ static int32_t allocate(const struct heca_message *request, int *page_table) {
     *segment = (struct segment){.address = request->address, .bytes = request->bytes, .capacity = 4 * pages + 1024};
     segment->states = map_lazily(segment->capacity);
     segment->store = map_lazily(segment->capacity * PAGE);
-    *page_table = memfd_create("minipager-pages", MFD_CLOEXEC);
     return 0;
 }
 
@@ -459,27 +458,8 @@ static void fill_statistics(struct heca_message *answer) {
     memcpy(answer->payload, &statistics, sizeof statistics);
 }
 
-static void answer(struct heca_message *message, int descriptor) {
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr aligned;
-    } control = {0};
-    struct iovec vector = {message, sizeof *message};
-    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        header.msg_control = control.bytes;
-        header.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(rights), &descriptor, sizeof(int));
-    }
-
-    sendmsg(connection, &header, MSG_NOSIGNAL);
-    if (descriptor >= 0) {
-        close(descriptor);
-    }
+static void answer(const struct heca_message *message) {
+    (void)!send(connection, message, sizeof *message, MSG_NOSIGNAL);
 }
 
 /* False when the program has gone. */
@@ -494,12 +474,11 @@ static bool serve_request(void) {
         FAIL("a malformed request of %zd bytes", bytes);
     }
 
-    int descriptor = -1;
     struct segment *segment = message.kind == HECA_MESSAGE_ALLOCATE ? NULL : segment_at(message.address);
     message.status = 0;
     switch (message.kind) {
     case HECA_MESSAGE_ALLOCATE:
-        message.status = allocate(&message, &descriptor);
+        message.status = allocate(&message);
         break;
     case HECA_MESSAGE_STATISTICS:
         fill_statistics(&message);
@@ -521,7 +500,7 @@ static bool serve_request(void) {
         FAIL("unknown request %u", message.kind);
     }
 
-    answer(&message, descriptor);
+    answer(&message);
     return true;
 }
 
@@ -592,7 +571,7 @@ static void say_hello(int listener) {
     program = peer.pid;
     hello.value0 = options.stop_after_ms;
     hello.version = options.wrong_version ? HECA_HANDOVER_VERSION + 1 : HECA_HANDOVER_VERSION;
-    answer(&hello, -1);
+    answer(&hello);
 }
 
 struct minipager_counts minipager_serve(int listener, const struct minipager_options *with) {

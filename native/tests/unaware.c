@@ -2,9 +2,9 @@
  * unaware.c: a program that knows nothing of libheca, for the end-to-end tests to run under `heca run`. It prints "ok"
  * and exits 0 only if every byte was what it wrote.
  *
- *   heca-unaware walk MIB ROUNDS            one thread on malloc's heap, one on mapped memory, at the same time
- *   heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
- *   heca-unaware stack MIB [1]              a thread's stack is the middle [start] of a mapping, moved later
+ *   heca-unaware walk MIB ROUNDS [input]    one thread on malloc's heap, one on mapped memory, at the same time; until
+ * input ends heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and
+ * over heca-unaware stack MIB [1]              a thread's stack is the middle [start] of a mapping, moved later
  *   heca-unaware fork MIB ROUNDS            children, each with what there was when it was forked
  *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after it: checks
  */
@@ -55,6 +55,8 @@ struct walker {
     uint64_t count, rounds, seed;
 };
 
+static bool goes_on;
+
 static void *walk(void *argument) {
     struct walker *walker = argument;
     uint64_t *sums = calloc(walker->count, sizeof *sums);
@@ -63,7 +65,7 @@ static void *walk(void *argument) {
             walker->pages[i][word] = mix(i * 512 + word);
         }
     }
-    for (uint64_t round = 0; round < walker->rounds; round++) {
+    for (uint64_t round = 0; round < walker->rounds || __atomic_load_n(&goes_on, __ATOMIC_RELAXED); round++) {
         uint64_t page = mix(walker->seed + round) % walker->count;
         walker->pages[page][7] += round;
         sums[page] += round;
@@ -79,7 +81,8 @@ static void *walk(void *argument) {
     return NULL;
 }
 
-static int walk_both(uint64_t mib, uint64_t rounds) {
+static int walk_both(uint64_t mib, uint64_t rounds, bool reads) {
+    goes_on = reads;
     struct walker walkers[2] = {{.count = mib * 128, .rounds = rounds, .seed = 1},
                                 {.count = mib * 128, .rounds = rounds, .seed = 2}};
     char *mapped = map(walkers[1].count * PAGE);
@@ -90,6 +93,9 @@ static int walk_both(uint64_t mib, uint64_t rounds) {
         }
         pthread_create(&walkers[i].thread, NULL, walk, &walkers[i]);
     }
+    while (reads && getchar() != EOF) {
+    }
+    __atomic_store_n(&goes_on, false, __ATOMIC_RELAXED);
     for (int i = 0; i < 2; i++) {
         pthread_join(walkers[i].thread, NULL);
     }
@@ -470,7 +476,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (strcmp(argv[1], "walk") == 0) {
-        return walk_both(mib, rounds);
+        return walk_both(mib, rounds, argc > 4);
     }
     if (strcmp(argv[1], "churn") == 0 && argc > 4) {
         return churn_all(mib, rounds, (unsigned)atoi(argv[4]));

@@ -136,11 +136,13 @@ public sealed class PagerServiceTests : IDisposable
 
     private Process StartStill(params string[] options) => Start(["run", .. options, "--", Programs.Unaware, "still", "64"]);
 
-    private static void Fill(Process run)
+    /// <summary>The program has filled its memory, and most of it is not here.</summary>
+    private void Fill(Process run)
     {
         Assert.Equal("ready", run.StandardOutput.ReadLine());
         run.StandardInput.WriteLine();
         Assert.Equal("ready", run.StandardOutput.ReadLine());
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
     }
 
     private static void Finish(Process run)

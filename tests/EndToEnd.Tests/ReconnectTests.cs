@@ -20,6 +20,9 @@ public class ReconnectTests
         using var sponsor = new SponsorProcess("256MiB");
         using var paged = new PagedProgram(sponsor.Endpoint, "8MiB");
         using Process program = paged.Start(Programs.Test, ["walk", "64", "4", "60000"]);
+
+        // Who loses its connections while it opens them is refused.
+        Assert.True(SpinWait.SpinUntil(() => paged.Host.IsServing, Deadline), "the program does not come");
         var random = new Random(seed);
         int cuts = 0;
         long before = -1, allocated = 0;

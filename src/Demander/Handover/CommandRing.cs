@@ -1,5 +1,6 @@
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.WriteBack;
 
 namespace Hecatonchire.Handover;
 
@@ -22,14 +23,30 @@ internal sealed unsafe class CommandRing : IDisposable
     private uint _answered;
     private uint _generation;
 
-    /// <summary>Maps the ring and gives the evictor the key by which it hashes what it takes.</summary>
+    /// <summary>
+    /// Maps the ring and gives the evictor the key by which it hashes what it takes. Of one that another pager has had, the commands are the evictor's to
+    /// forget; what generation it is in goes on.
+    /// </summary>
     public CommandRing(int memoryDescriptor, int commandsEvent, ReadOnlySpan<ulong> hashKey)
     {
         _memory = NativeMemoryMap.Share(memoryDescriptor, RingHeader.Size);
         _header = (RingHeader*)_memory;
         hashKey.CopyTo(new Span<ulong>(_memory + RingHeader.HashKeyOffset, hashKey.Length));
         _commandsEvent = commandsEvent;
+        _generation = _header->Generation;
     }
+
+    /// <summary>The key that a ring of another pager has: what was hashed before must compare.</summary>
+    public static PageHash ReadHash(int memoryDescriptor)
+    {
+        byte* memory = NativeMemoryMap.Share(memoryDescriptor, RingHeader.Size);
+        var hash = new PageHash(new ReadOnlySpan<byte>(memory + RingHeader.HashKeyOffset, PageHash.KeyWords * sizeof(ulong)));
+        _ = Libc.Unmap(memory, RingHeader.Size);
+        return hash;
+    }
+
+    /// <summary>True when memory of the program was captured.</summary>
+    public bool HasCaptured => Volatile.Read(ref _header->HasCaptured) != 0;
 
     public bool IsBroken { get; private set; }
 

@@ -12,9 +12,9 @@ internal static class HandoverAbi
     public const int StagingPages = 4096;
     public const int StacksMax = 512;
 
-    public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6, Enable = 7;
+    public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6, Enable = 7, Resumed = 8;
 
-    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32;
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32, IsResumed = 64;
 
     public const uint Take = 1, Recycle = 2, Drop = 3;
 }
@@ -43,6 +43,9 @@ internal struct HandoverMessage
 
     /// <summary>Of a HELLO: a child that was forked with captured memory.</summary>
     public readonly bool IsForked => (Value2 & HandoverAbi.IsForked) != 0;
+
+    /// <summary>Of a HELLO: another pager has had the program, and has died.</summary>
+    public readonly bool IsResumed => (Value2 & HandoverAbi.IsResumed) != 0;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -122,7 +122,7 @@ internal sealed partial class HandoverServer : IDisposable
         }
 
         if (!isReceived || hello.Magic != HandoverAbi.Magic || hello.Kind != HandoverAbi.Hello || hello.Version != HandoverAbi.Version
-            || count != HandoverSocket.DescriptorsMax - (hello.IsForked ? 1 : 0))
+            || count != DescriptorsOf(in hello))
         {
             LogMalformedHello(hello.Version, hello.Kind, count);
             CloseAll(descriptors[..count]);
@@ -139,6 +139,8 @@ internal sealed partial class HandoverServer : IDisposable
 
         Serve(program, PeerCredentials.Of((int)program.Handle).Process, in hello, descriptors[..count]);
     }
+
+    private static int DescriptorsOf(in HandoverMessage hello) => hello.IsForked ? 3 : hello.IsResumed ? 5 : 4;
 
     private static bool IsEnable(in HandoverMessage message, int descriptors) =>
         message is { Magic: HandoverAbi.Magic, Version: HandoverAbi.Version, Kind: HandoverAbi.Enable } && descriptors == 1;
@@ -182,7 +184,7 @@ internal sealed partial class HandoverServer : IDisposable
             HandoverMessage answer = hello;
             answer.Status = 0;
             answer.Value0 = (ulong)_stopProgramAfter.TotalMilliseconds;
-            if (HandoverSocket.Send(program, answer, session.DescriptorForProgram))
+            if (HandoverSocket.Send(program, answer, session.DescriptorForProgram) && (!hello.IsResumed || HasResumed(program, session)))
             {
                 ServeRequests(program, session);
             }
@@ -193,6 +195,22 @@ internal sealed partial class HandoverServer : IDisposable
             session.Dispose();
             LogDetached(process);
         }
+    }
+
+    /// <summary>The program holds what its next pager needs: now it goes on with this one.</summary>
+    private bool HasResumed(Socket program, PagerSession session)
+    {
+        Span<int> unwanted = stackalloc int[HandoverSocket.DescriptorsMax];
+        bool isReceived = HandoverSocket.Receive(program, out HandoverMessage message, unwanted, out int count);
+        CloseAll(unwanted[..count]);
+        if (!isReceived || message.Magic != HandoverAbi.Magic || message.Kind != HandoverAbi.Resumed)
+        {
+            return false;
+        }
+
+        session.Begin();
+        LogResumed(session.Process);
+        return true;
     }
 
     private void ServeRequests(Socket program, PagerSession session)
@@ -207,12 +225,11 @@ internal sealed partial class HandoverServer : IDisposable
                 return;
             }
 
-            int descriptor = -1;
             HandoverMessage answer = request;
             bool isAligned = ((request.Address | request.Bytes) & (ulong)(PageSize.Bytes - 1)) == 0;
             answer.Status = !isAligned ? -Errno.EINVAL : request.Kind switch
             {
-                HandoverAbi.Allocate => session.Allocate(request.Address, request.Bytes, out descriptor),
+                HandoverAbi.Allocate => session.Allocate(request.Address, request.Bytes),
                 HandoverAbi.Free => session.Free(request.Address),
                 HandoverAbi.Resize => session.Resize(request.Address, request.Bytes),
                 HandoverAbi.Advise => session.Advise(request.Address, request.Bytes, (int)request.Value0),
@@ -224,7 +241,7 @@ internal sealed partial class HandoverServer : IDisposable
                 LogFull(session.Process, request.Bytes);
             }
 
-            if (!HandoverSocket.Send(program, answer, descriptor))
+            if (!HandoverSocket.Send(program, answer, -1))
             {
                 return;
             }
@@ -282,6 +299,9 @@ internal sealed partial class HandoverServer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} attached")]
     private partial void LogAttached(int process);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Program {Process} goes on where its last pager died; no page is lost")]
+    private partial void LogResumed(int process);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} has gone")]
     private partial void LogDetached(int process);

@@ -6,8 +6,8 @@ namespace Hecatonchire.Handover;
 /// <summary>One packet with its descriptors, over a SOCK_SEQPACKET Unix socket.</summary>
 internal static unsafe class HandoverSocket
 {
-    /// <summary>A HELLO brings four; more than these in one packet are closed by the kernel (MSG_CTRUNC).</summary>
-    public const int DescriptorsMax = 4;
+    /// <summary>A HELLO brings up to five; more than these in one packet are closed by the kernel (MSG_CTRUNC).</summary>
+    public const int DescriptorsMax = 5;
 
     private const int ControlHeaderBytes = 16;
 

@@ -95,6 +95,9 @@ internal unsafe interface IProgramMemory
     /// </summary>
     int ReadFaults(Span<FaultEvent> faults);
 
+    /// <summary>The changes among what was read are noted where they outlive this pager.</summary>
+    void ForgetFaults();
+
     /// <summary>
     /// True when the program's changes of its address space are told. Then Copy, ZeroPage, Poison and TAKE fail with EAGAIN from the moment of a change
     /// until it is read, and with ENOENT where nothing of the pager's is mapped any more.
@@ -141,6 +144,9 @@ internal unsafe interface IProgramMemory
     /// <paramref name="found"/> is full there may be more behind the last.
     /// </summary>
     int FindPresent(ulong address, long pages, Span<AddressRange> found);
+
+    /// <summary>As <see cref="FindPresent"/>, of pages in staging; addresses count from its start.</summary>
+    int FindStaged(int first, int pages, Span<AddressRange> found);
 
     /// <summary>Lifts a write-protection and wakes.</summary>
     int Unprotect(ulong address, int pages);

@@ -25,7 +25,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     private readonly ulong _capabilities;
     private readonly bool _canPoison;
     private readonly int _retriesMax;
-    private readonly UffdMessage* _messages = (UffdMessage*)NativeMemoryMap.Populate(4096);
+    private readonly UffdMessage* _messages;
+    private readonly bool _ownsMessages;
     private readonly byte* _regions = NativeMemoryMap.Populate(4096);
     private readonly byte* _unreadable = (byte*)Libc.Map(null, PageSize.Bytes, Libc.PROT_NONE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
     private int _process;
@@ -34,9 +35,15 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     private PageSnapshots? _snapshots;
     private PageUnsharing? _unsharing;
     private int _pagemap = -1;
+    private int _messagesRead;
 
-    public KernelProgramMemory(int uffd, ulong capabilities)
+    /// <param name="uffd">The program's.</param>
+    /// <param name="capabilities">What it said that it can.</param>
+    /// <param name="messages">A page that outlives this process, for what the kernel tells; null: of its own.</param>
+    public KernelProgramMemory(int uffd, ulong capabilities, byte* messages = null)
     {
+        _ownsMessages = messages == null;
+        _messages = (UffdMessage*)(messages != null ? messages : NativeMemoryMap.Populate(4096));
         (_uffd, _capabilities) = (uffd, capabilities);
         _canPoison = (capabilities & HandoverAbi.CanPoison) != 0;
         TakeCopies = (capabilities & HandoverAbi.CanMove) == 0;
@@ -49,7 +56,7 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     public void Attach(int process, ulong stagingAddress, CommandRing ring, PageSnapshots? snapshots, PageUnsharing? unsharing)
     {
         (_process, _stagingAddress, _ring, _snapshots, _unsharing) = (process, stagingAddress, ring, snapshots, unsharing);
-        _pagemap = TellsChanges ? Libc.Open($"/proc/{process}/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0) : -1;
+        _pagemap = !TakeCopies ? Libc.Open($"/proc/{process}/pagemap", Libc.O_RDONLY | Libc.O_CLOEXEC, 0) : -1;
     }
 
     /// <summary>The memory of a child, by the userfaultfd that was told with its fork; it becomes this object's.</summary>
@@ -108,6 +115,30 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         return count;
     }
 
+    public void ForgetFaults()
+    {
+        for (int i = 0; i < _messagesRead; i++)
+        {
+            _messages[i].Event = 0;
+        }
+
+        _messagesRead = 0;
+    }
+
+    /// <summary>True when another pager has read a change of the address space into <paramref name="messages"/> and not noted it.</summary>
+    public static bool HasChange(byte* messages)
+    {
+        for (int i = 0; i < MessagesMax; i++)
+        {
+            if (((UffdMessage*)messages)[i].Event is not 0 and not UffdAbi.UFFD_EVENT_PAGEFAULT)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private int Read(Span<FaultEvent> faults, out bool isPlaceChanged)
     {
         isPlaceChanged = false;
@@ -120,7 +151,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         }
 
         int count = 0;
-        for (int i = 0; i < (int)bytes / sizeof(UffdMessage); i++)
+        _messagesRead = (int)bytes / sizeof(UffdMessage);
+        for (int i = 0; i < _messagesRead; i++)
         {
             ref readonly UffdMessage message = ref _messages[i];
             switch (message.Event)
@@ -243,6 +275,18 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         return count;
     }
 
+    public int FindStaged(int first, int pages, Span<AddressRange> found)
+    {
+        ulong start = _stagingAddress;
+        int count = FindPresent(start + ((ulong)first << PageSize.Shift), pages, found);
+        for (int i = 0; i < count; i++)
+        {
+            found[i] = new AddressRange(found[i].Start - start, found[i].End - start);
+        }
+
+        return count;
+    }
+
     public int Wake(ulong address, long pages)
     {
         var argument = new UffdRange { Start = address, Length = (ulong)pages << PageSize.Shift };
@@ -299,7 +343,11 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 
     public void Dispose()
     {
-        _ = Libc.Unmap(_messages, 4096);
+        if (_ownsMessages)
+        {
+            _ = Libc.Unmap(_messages, 4096);
+        }
+
         _ = Libc.Unmap(_regions, 4096);
         _ = Libc.Unmap(_unreadable, PageSize.Bytes);
         if (_pagemap >= 0)

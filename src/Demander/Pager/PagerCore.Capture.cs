@@ -214,7 +214,7 @@ internal sealed unsafe partial class PagerCore
 
         try
         {
-            var window = Segment.Create(number, start, (long)((end - start) >> PageSize.Shift), inMemoryFile: false);
+            var window = Segment.Create(number, start, (long)((end - start) >> PageSize.Shift), _tables);
             _segments.Add(window);
             return window;
         }

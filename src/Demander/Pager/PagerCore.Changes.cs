@@ -31,6 +31,12 @@ internal sealed unsafe partial class PagerCore
 
     private void NoteChange(in FaultEvent change)
     {
+        if (_tables is not null && change.Kind != FaultKind.Captured)
+        {
+            // Captured: what is there is found by looking.
+            _tables.ChangesPending = true;
+        }
+
         if (change.Kind == FaultKind.Forked)
         {
             NoteFork((int)change.Target);
@@ -102,6 +108,11 @@ internal sealed unsafe partial class PagerCore
         _changeHead = (_changeHead + 1) % _changes.Length;
         _changeCount--;
         _changesDone++;
+        if (_changeCount == 0 && _tables is not null)
+        {
+            _tables.ChangesPending = false;
+        }
+
         if (done.Kind == FaultKind.Forked)
         {
             WakeAll();

@@ -39,6 +39,7 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
+        _program.ForgetFaults();
         _isQuiet = false;
         long now = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)

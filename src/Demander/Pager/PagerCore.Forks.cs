@@ -226,7 +226,7 @@ internal sealed unsafe partial class PagerCore
 
     private void Inherit(Segment parent)
     {
-        var segment = Segment.Create(parent.Number, parent.Address, parent.Pages, inMemoryFile: false);
+        var segment = Segment.Create(parent.Number, parent.Address, parent.Pages, _tables);
         segment.Advice = parent.Advice;
         _segments.Add(segment);
         for (long page = 0; page < parent.Pages; page++)

@@ -144,7 +144,7 @@ internal sealed unsafe partial class PagerCore
 
         try
         {
-            request.Segment = Segment.Create(number, request.Address, request.Pages, request.TableInMemoryFile);
+            request.Segment = Segment.Create(number, request.Address, request.Pages, _tables);
             _segments.Add(request.Segment);
             UpdateBudget();
             return 0;

@@ -338,8 +338,9 @@ internal sealed unsafe partial class PagerCore
         else
         {
             ref PageEntry entry = ref Entry(page.Id);
-            entry.Apply(PageEvent.LeaveAcknowledged);
+            // In this order: were this the last that the pager does, the next one must find it in staging or in its slot.
             entry.Slot = page.Slot;
+            entry.Apply(PageEvent.LeaveAcknowledged);
             Counters.RemotePages++;
         }
 

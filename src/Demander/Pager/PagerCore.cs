@@ -44,6 +44,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private readonly LocalBudget _local;
     private readonly SegmentTable _segments = new();
     private readonly SlotMap _slots;
+
+    /// <summary>Outlives this pager, where it is not null.</summary>
+    private readonly PageTableFile? _tables;
     private readonly bool _ownsSlots;
     private readonly EvictionPolicy _queue;
     private readonly FetchOperations _fetches = new();
@@ -73,8 +76,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private bool _evictorAwaited;
 
     public PagerCore(IProgramMemory program, IDataConnection reader, IDataConnection writer, IPrefetchPolicy prefetch,
-        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKinds.Default, SlotMap? slots = null)
+        LocalBudget local, int stagingPages, EvictionKind eviction = EvictionKinds.Default, SlotMap? slots = null, PageTableFile? tables = null)
     {
+        _tables = tables;
         (_slots, _ownsSlots) = (slots ?? new SlotMap(), slots is null);
         (_program, _reader, _writer, _prefetch, _local) = (program, reader, writer, prefetch, local);
         _staging = new StagingBlocks(stagingPages);

@@ -3,6 +3,7 @@ using Hecatonchire.Control.Messages;
 using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.Pages;
 using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
@@ -58,8 +59,14 @@ internal sealed class PagerFamily : IDisposable
     private bool _isStopped;
     private bool _isDisposed;
 
-    public PagerFamily(PagerOptions options, SponsorClient client, SponsorConnections connections, ILogger logger)
+    /// <param name="options">As the pager was started.</param>
+    /// <param name="client">As whom it borrows.</param>
+    /// <param name="connections">That client's.</param>
+    /// <param name="hash">Of a program that another pager has had: what that one hashed with.</param>
+    /// <param name="logger">The pager's.</param>
+    public PagerFamily(PagerOptions options, SponsorClient client, SponsorConnections connections, PageHash? hash, ILogger logger)
     {
+        Hash = hash ?? new PageHash();
         (_options, _client, _connections, _logger) = (options, client, connections, logger);
         _link = Connect(options.Sponsor, connections, logger);
         (_reader, _writer) = (new ConnectionShare(_link[0]), new ConnectionShare(_link[1]));
@@ -69,7 +76,7 @@ internal sealed class PagerFamily : IDisposable
     public PagerThread Thread { get; }
 
     /// <summary>What the evictors of all its programs hash with: hashes are inherited.</summary>
-    public PageHash Hash { get; } = new();
+    public PageHash Hash { get; }
 
     /// <summary>How often the data connections were rebuilt.</summary>
     public long Reconnects => _link.Rebuilds;
@@ -82,6 +89,53 @@ internal sealed class PagerFamily : IDisposable
 
     /// <summary>Called when the last session has left.</summary>
     public Action? OnEnded { get; init; }
+
+    /// <summary>True until the program of a dead pager has agreed to go on with this one: what it has on the sponsor must stay there.</summary>
+    public bool IsOnTrial { get; set; }
+
+    /// <summary>
+    /// Before it starts: the slabs in which another pager has left pages are this one's. Throws <see cref="InvalidDataException"/> where the sponsor does not
+    /// hold them any more, <see cref="SponsorException"/>.
+    /// </summary>
+    public unsafe void TakeOverSlabs(PageTableFile left)
+    {
+        Dictionary<ulong, long> lent = _client.ListSlabs().ToDictionary(slab => slab.Slab, slab => slab.Bytes);
+        for (int i = 0; i < SlotMap.SlabsMax; i++)
+        {
+            (ulong id, ulong slots) = (left.Slabs[2 * i], left.Slabs[(2 * i) + 1]);
+            if (slots == 0)
+            {
+                continue;
+            }
+
+            if (!lent.Remove(id, out long bytes) || (ulong)bytes >> PageSize.Shift != slots)
+            {
+                throw new InvalidDataException("the sponsor has freed its memory by now");
+            }
+
+            _slots.Place(i, id, (uint)slots);
+            _connections.AddSlab(id, bytes);
+            _slabs.Add(id);
+            _totalSlots += (long)slots;
+        }
+
+        // Got, and not used yet.
+        foreach (ulong slab in lent.Keys)
+        {
+            _client.FreeSlab(slab);
+        }
+    }
+
+    /// <summary>What a program's next pager needs to know of its slots is written down there; null: no more.</summary>
+    public unsafe void WriteSlabsTo(PageTableFile? tables)
+    {
+        if (tables is not null)
+        {
+            tables.Lender = (_client.Demander, _client.Hello.Instance);
+        }
+
+        _slots.Directory = tables is null ? null : tables.Slabs;
+    }
 
     /// <summary>Starts serving the first program.</summary>
     public void Start()
@@ -145,7 +199,8 @@ internal sealed class PagerFamily : IDisposable
     }
 
     /// <summary>The core of a program, not served yet. Throws <see cref="DataConnectionException"/>, <see cref="InsufficientMemoryException"/>.</summary>
-    public PagerMember MakeMember(KernelProgramMemory memory, bool captures, IReadOnlyList<AddressRange> keptOut, ulong touchAddress, bool isChild = false)
+    public PagerMember MakeMember(KernelProgramMemory memory, bool captures, IReadOnlyList<AddressRange> keptOut, ulong touchAddress, bool isChild = false,
+        PageTableFile? tables = null)
     {
         IDataConnection? reader = _reader.Add(), writer = _writer.Add();
         if (reader is null || writer is null)
@@ -158,7 +213,7 @@ internal sealed class PagerFamily : IDisposable
         try
         {
             core = new PagerCore(
-                memory, reader, writer, CreatePolicy(_options.Prefetch), _options.Local, isChild ? ChildStagingPages : HandoverAbi.StagingPages, _options.Eviction, _slots)
+                memory, reader, writer, CreatePolicy(_options.Prefetch), _options.Local, isChild ? ChildStagingPages : HandoverAbi.StagingPages, _options.Eviction, _slots, tables)
             {
                 DirtyTracking = _options.DirtyTracking,
                 Captures = captures,
@@ -301,6 +356,11 @@ internal sealed class PagerFamily : IDisposable
 
         _slots.Dispose();
         _slabs.ForEach(_connections.RemoveSlab);
+        if (IsOnTrial)
+        {
+            return;
+        }
+
         foreach (ulong slab in _slabs)
         {
             // One that is gone would be waited for, slab by slab; one that is not frees them itself after its gone-after time.

@@ -1,9 +1,12 @@
 using Hecatonchire.Control;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Handover;
+using Hecatonchire.Install;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
+using Hecatonchire.Pages;
 using Hecatonchire.Units;
+using Hecatonchire.WriteBack;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Pager;
@@ -67,11 +70,11 @@ internal sealed class PagerHost : IMeasuredPager
     }
 
     /// <summary>A demander of its own at a sponsor. Throws <see cref="PagerStartException"/>.</summary>
-    public static SponsorClient ConnectTo(SponsorEndpoint sponsor)
+    public static SponsorClient ConnectTo(SponsorEndpoint sponsor, Guid? demander = null)
     {
         try
         {
-            return SponsorClient.Connect(sponsor.Host, sponsor.Port, sponsor.PublicKey, Guid.NewGuid(),
+            return SponsorClient.Connect(sponsor.Host, sponsor.Port, sponsor.PublicKey, demander ?? Guid.NewGuid(),
                 $"heca-{Environment.MachineName}-{Environment.ProcessId}", SponsorTimeout);
         }
         catch (SponsorException e)
@@ -178,12 +181,15 @@ internal sealed class PagerHost : IMeasuredPager
         bool isForked = hello.IsForked;
         PagerMember? child = null;
         PagerFamily? family;
+        PageTableFile? left = null;
         try
         {
-            family = (isForked ? FindFamily((int)hello.Value1, process, out child) : MakeFamily()) ?? throw new InvalidOperationException("no program here has forked it");
+            left = hello.IsResumed ? OpenLeft(process, descriptors[^1]) : null;
+            family = (isForked ? FindFamily((int)hello.Value1, process, out child) : left is null ? MakeFamily() : TakeOverFamily(left, descriptors[1])) ?? throw new InvalidOperationException("no program here has forked it");
         }
         catch
         {
+            left?.Dispose();
             foreach (int descriptor in descriptors)
             {
                 _ = Libc.Close(descriptor);
@@ -194,7 +200,7 @@ internal sealed class PagerHost : IMeasuredPager
 
         try
         {
-            var session = new PagerSession(_options, family, child, socket, process, in hello, descriptors, StopProgram, _logger);
+            var session = new PagerSession(_options, family, child, socket, process, in hello, descriptors, StopProgram, left, _logger);
             lock (_lock)
             {
                 if (_sessions.Count == 0)
@@ -215,6 +221,10 @@ internal sealed class PagerHost : IMeasuredPager
             family.Leave(isSponsorLost: false);
             throw;
         }
+        finally
+        {
+            left?.Dispose();
+        }
     }
 
     private PagerFamily MakeFamily()
@@ -226,17 +236,70 @@ internal sealed class PagerHost : IMeasuredPager
                 throw new PagerBusyException();
             }
 
-            return Enlist(_client, _connections, () => _place.Release());
+            return Enlist(_client, _connections, null, () => _place.Release());
         }
 
         // A demander of its own: what is fenced off, where its connections are rebuilt, is its own then.
         SponsorClient client = ConnectTo(_options.Sponsor);
         var connections = new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger);
-        return Enlist(client, connections, client.Dispose);
+        return Enlist(client, connections, null, client.Dispose);
+    }
+
+    /// <summary>What the program's last pager has left. Throws <see cref="InvalidDataException"/> where nobody can go on from it.</summary>
+    private unsafe PageTableFile OpenLeft(int process, int descriptor)
+    {
+        if (_options.StateFolder is not { } folder || !new TablesRecord(folder, process).Has(PageTableFile.IdentityOf(descriptor)))
+        {
+            throw new InvalidDataException("it comes with page tables that no pager gave it");
+        }
+
+        PageTableFile left = PageTableFile.Open(descriptor);
+        if (!left.ChangesPending && !KernelProgramMemory.HasChange(left.Messages))
+        {
+            return left;
+        }
+
+        left.Dispose();
+        throw new InvalidDataException("its pager died while the program changed its address space");
+    }
+
+    /// <summary>The family of a program that another pager has had, as the same demander, with its slabs; what that one had sent takes effect no more.</summary>
+    private PagerFamily TakeOverFamily(PageTableFile left, int ring)
+    {
+        (Guid demander, Guid instance) = left.Lender;
+        SponsorClient client = ConnectTo(_options.Sponsor, demander);
+        PagerFamily family;
+        try
+        {
+            if (client.Hello.Instance != instance)
+            {
+                throw new InvalidDataException("the sponsor was restarted, or is another");
+            }
+
+            client.Reset(SponsorTimeout, CancellationToken.None);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+
+        family = Enlist(client, new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger), CommandRing.ReadHash(ring), client.Dispose);
+        try
+        {
+            family.IsOnTrial = true;
+            family.TakeOverSlabs(left);
+            return family;
+        }
+        catch
+        {
+            family.Leave(isSponsorLost: false);
+            throw;
+        }
     }
 
     /// <summary>A family that has been joined; when it has ended, or cannot be made, <paramref name="end"/> is called.</summary>
-    private PagerFamily Enlist(SponsorClient client, SponsorConnections connections, Action end)
+    private PagerFamily Enlist(SponsorClient client, SponsorConnections connections, PageHash? hash, Action end)
     {
         try
         {
@@ -246,7 +309,7 @@ internal sealed class PagerHost : IMeasuredPager
             }
 
             PagerFamily? family = null;
-            family = new PagerFamily(_options, client, connections, _logger)
+            family = new PagerFamily(_options, client, connections, hash, _logger)
             {
                 OnSponsorLost = core => TellSponsorLost(family!, core),
                 OnEnded = () =>

@@ -38,6 +38,9 @@ internal sealed record PagerOptions
     /// <summary>The user whose programs are served beside root's; null: any that reaches the socket.</summary>
     public uint? Owner { get; init; }
 
+    /// <summary>Where only this pager writes, for the next one, if it should die; null: there will be none.</summary>
+    public string? StateFolder { get; init; }
+
     /// <summary>After this time without its pager a stalled program is stopped by its evictor thread. Zero: never.</summary>
     public TimeSpan StopProgramAfter { get; init; } = TimeSpan.FromSeconds(30);
 

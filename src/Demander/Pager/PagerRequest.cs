@@ -44,9 +44,6 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
     /// <summary>Of a Measure: no more slots can be had.</summary>
     public bool IsSponsorFull { get; init; }
 
-    /// <summary>True in production: the page table lives in a memfd that is handed to the program.</summary>
-    public bool TableInMemoryFile { get; init; }
-
     /// <summary>0 or -errno.</summary>
     public int Status { get; set; }
 

@@ -3,6 +3,7 @@ using Hecatonchire.Capture;
 using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.Pages;
 using Hecatonchire.Pressure;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
@@ -13,14 +14,17 @@ namespace Hecatonchire.Pager;
 /// One program with its pager: what came in its HELLO, and what is made for it alone. Built and used by the thread that serves it; disposing returns
 /// everything, and with its family's last session the family's.
 /// </summary>
-internal sealed class PagerSession : IDisposable
+internal sealed unsafe class PagerSession : IDisposable
 {
     private readonly PagerFamily _family;
     private readonly PagerMember _member;
     private readonly List<IDisposable> _owned = [];
     private readonly int[] _descriptors;
     private readonly Dictionary<ulong, long> _segmentPages = [];
+    private readonly int _forProgram = -1;
+    private readonly TablesRecord? _record;
     private readonly MemoryCapture? _capture;
+    private readonly PageTableFile? _tables;
 
     /// <param name="options">As the pager was started.</param>
     /// <param name="family">Joined already. Started here where there is no <paramref name="child"/>.</param>
@@ -30,9 +34,10 @@ internal sealed class PagerSession : IDisposable
     /// <param name="hello">What it said.</param>
     /// <param name="descriptors">Of the HELLO; the session's from now on. A child has no userfaultfd to give.</param>
     /// <param name="onMustStop">Called on the pager thread when it must be stopped.</param>
+    /// <param name="left">What the program's last pager has left, if it had one; to be gone on from with <see cref="Begin"/>.</param>
     /// <param name="logger">The pager's.</param>
     public PagerSession(PagerOptions options, PagerFamily family, PagerMember? child, Socket socket, int process, in HandoverMessage hello,
-        ReadOnlySpan<int> descriptors, Action<PagerSession> onMustStop, ILogger logger)
+        ReadOnlySpan<int> descriptors, Action<PagerSession> onMustStop, PageTableFile? left, ILogger logger)
     {
         (_family, _member, Process) = (family, child!, process);
         _descriptors = descriptors.ToArray();
@@ -50,7 +55,8 @@ internal sealed class PagerSession : IDisposable
             PageSnapshots? snapshots = options.Clean && child is null ? Own(new PageSnapshots(process, family.Hash)) : null;
             PageUnsharing? unsharing = captures ? Own(new PageUnsharing(process)) : null;
             AddressRange[] keptOut = captures ? KeptOut(in hello) : [];
-            KernelProgramMemory memory = child?.Memory ?? Own(new KernelProgramMemory(descriptors[0], hello.Value2));
+            _tables = child is null && options.StateFolder is not null && (hello.Value2 & HandoverAbi.CanMove) != 0 ? Own(PageTableFile.Create()) : null;
+            KernelProgramMemory memory = child?.Memory ?? Own(new KernelProgramMemory(descriptors[0], hello.Value2, _tables is null ? null : _tables.Messages));
             ulong staging = hello.Address;
             if (child is null)
             {
@@ -59,7 +65,7 @@ internal sealed class PagerSession : IDisposable
 
             if (child is null)
             {
-                _member = family.MakeMember(memory, captures, keptOut, captures ? hello.Value3 : 0);
+                _member = family.MakeMember(memory, captures, keptOut, captures ? hello.Value3 : 0, tables: _tables);
                 _ = Own(_member.Core);
             }
 
@@ -83,9 +89,29 @@ internal sealed class PagerSession : IDisposable
             if (child is null)
             {
                 Complete();
+                family.WriteSlabsTo(_tables);
+                _forProgram = _tables?.OpenForProgram() ?? -1;
+                if (_forProgram >= 0)
+                {
+                    _descriptors = [.. _descriptors, _forProgram];
+                    _record = new TablesRecord(options.StateFolder!, process);
+                    _record.Write(left is null ? [_tables!.Identity] : [PageTableFile.IdentityOf(descriptors[^1]), _tables!.Identity]);
+                }
+
+                if (left is not null)
+                {
+                    Core.TakeOver(left);
+                    foreach ((int _, ulong address, long pages) in left.Segments)
+                    {
+                        _segmentPages[address] = pages;
+                    }
+                }
+
                 _member.Placement = options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null;
-                family.Thread.Add(_member);
-                family.Start();
+                if (left is null)
+                {
+                    Start();
+                }
             }
             else
             {
@@ -101,8 +127,11 @@ internal sealed class PagerSession : IDisposable
             if (captures)
             {
                 CapturedSession captured = Own(new CapturedSession(process, this, memory, ring, keptOut, options.Local, pressure));
-                _capture = new MemoryCapture(captured, options.Capture, logger) { IsCapturing = child is not null };
-                _capture.Start();
+                _capture = new MemoryCapture(captured, options.Capture, logger) { IsCapturing = child is not null || ring.HasCaptured };
+                if (left is null)
+                {
+                    _capture.Start();
+                }
             }
         }
         catch
@@ -110,6 +139,16 @@ internal sealed class PagerSession : IDisposable
             DisposeOwned();
             throw;
         }
+    }
+
+    /// <summary>A program that another pager has had holds what it needs to go on with this one: from now on it is served.</summary>
+    public void Begin()
+    {
+        _record?.Write(_tables!.Identity);
+        _family.IsOnTrial = false;
+        Core.BeginAfterTakeOver();
+        Start();
+        _capture?.Start();
     }
 
     public int Process { get; }
@@ -120,19 +159,18 @@ internal sealed class PagerSession : IDisposable
 
     public bool IsForked => _member.Memory.OwnsDescriptor;
 
-    /// <summary>The child's userfaultfd, which its evictor needs; -1 where the program has its own.</summary>
-    public int DescriptorForProgram => IsForked ? _member.Memory.Descriptor : -1;
+    /// <summary>The child's userfaultfd, which its evictor needs; of a program that has its own, what its next pager needs to know; -1: nothing.</summary>
+    public int DescriptorForProgram => IsForked ? _member.Memory.Descriptor : _forProgram;
 
     /// <summary>Bytes the pager thread has allocated since it started.</summary>
     public long PagerThreadAllocatedBytes => Volatile.Read(ref _family.Thread.AllocatedBytes);
 
     /// <summary>
     /// Adds a segment. Room for every page of it is had from the sponsor first, so a sponsor that is full refuses
-    /// here, before any data is at risk. Returns 0 or -errno; the descriptor of the page table is the segment's.
+    /// here, before any data is at risk. Returns 0 or -errno.
     /// </summary>
-    public int Allocate(ulong address, ulong bytes, out int tableDescriptor)
+    public int Allocate(ulong address, ulong bytes)
     {
-        tableDescriptor = -1;
         int status = _family.EnsureSlots(_segmentPages.Values.Sum() + (long)(bytes >> PageSize.Shift));
         if (status != 0)
         {
@@ -143,10 +181,8 @@ internal sealed class PagerSession : IDisposable
         {
             Address = address,
             Pages = (long)(bytes >> PageSize.Shift),
-            TableInMemoryFile = true,
         };
         _family.Thread.Execute(Core, request);
-        tableDescriptor = request.Segment?.TableDescriptor ?? -1;
         if (request.Status == 0)
         {
             _segmentPages[address] = request.Pages;
@@ -209,6 +245,11 @@ internal sealed class PagerSession : IDisposable
     public void Dispose()
     {
         bool isSponsorLost = Core.SponsorLost;
+        if (!_family.IsOnTrial)
+        {
+            _record?.Delete();
+        }
+
         DisposeOwned();
         _family.Leave(isSponsorLost);
     }
@@ -226,6 +267,12 @@ internal sealed class PagerSession : IDisposable
         return [.. kept];
     }
 
+    private void Start()
+    {
+        _family.Thread.Add(_member);
+        _family.Start();
+    }
+
     private T Own<T>(T resource)
         where T : IDisposable
     {
@@ -239,6 +286,12 @@ internal sealed class PagerSession : IDisposable
         if (_member is not null)
         {
             _family.Thread.Remove(_member);
+            if (_tables is not null)
+            {
+                // What it was written to is gone with the session; its children's slots stay.
+                _family.Thread.RunOn(() => _family.WriteSlabsTo(null));
+            }
+
             if (_member.EndsUndrained)
             {
                 _family.Stop();

@@ -109,6 +109,14 @@ internal struct PageEntry
         _bits &= OfPlace;
     }
 
+    /// <summary>What another pager's table says, and the kernel, as if it had come about here.</summary>
+    public void Restore(PageState state, long slot, int index)
+    {
+        _bits = (ulong)state << StateShift;
+        Slot = slot;
+        Index = index;
+    }
+
     /// <summary>What is known of the page holds for the same page of a forked child, whose entry is blank: state and slot, no more.</summary>
     public readonly void CopyTo(ref PageEntry child) => child._bits = _bits & (StateMask | SlotMask);
 

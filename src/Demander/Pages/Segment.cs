@@ -12,20 +12,15 @@ internal enum SegmentAdvice : byte
 }
 
 /// <summary>
-/// A range of program addresses with its page table: 8 bytes of entry and 8 bytes of hash a page, both sparse. The
-/// entries live in a memfd that the program holds open too, so that they outlive the pager.
+/// A range of program addresses with its page table: 8 bytes of entry and 8 bytes of hash a page, both sparse. They are in a file that outlives
+/// the pager, where there is one.
 /// </summary>
 internal sealed unsafe class Segment : IDisposable
 {
-    private readonly nuint _bytesOf = sizeof(ulong);
+    private readonly PageTableFile? _file;
     private nuint _mapped;
 
-    private Segment(int number, ulong address, int tableDescriptor)
-    {
-        Number = number;
-        Address = address;
-        TableDescriptor = tableDescriptor;
-    }
+    private Segment(int number, ulong address, PageTableFile? file) => (Number, Address, _file) = (number, address, file);
 
     /// <summary>Index in the session's segment list; part of every <see cref="PageId"/>.</summary>
     public int Number { get; }
@@ -42,9 +37,6 @@ internal sealed unsafe class Segment : IDisposable
 
     public ulong End => Address + ((ulong)Pages << PageSize.Shift);
 
-    /// <summary>The memfd of the page table; -1 when the table is private memory (simulation).</summary>
-    public int TableDescriptor { get; private set; }
-
     public PageEntry* Entries { get; private set; }
 
     /// <summary>Per page the hash of the version in its slot; meaningless where there is no slot.</summary>
@@ -52,67 +44,33 @@ internal sealed unsafe class Segment : IDisposable
 
     public SegmentAdvice Advice { get; set; }
 
-    /// <summary>Makes the tables of a segment. Throws <see cref="InvalidOperationException"/> with the errno when the kernel refuses.</summary>
-    public static Segment Create(int number, ulong address, long pages, bool inMemoryFile)
+    /// <summary>
+    /// Makes the tables of a segment, in <paramref name="file"/> where one is given, else in private memory. Throws <see cref="InsufficientMemoryException"/>.
+    /// </summary>
+    public static Segment Create(int number, ulong address, long pages, PageTableFile? file = null)
     {
-        int descriptor = -1;
-        if (inMemoryFile)
-        {
-            descriptor = Libc.MemoryFile("heca-page-table", Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING);
-            if (descriptor < 0)
-            {
-                throw new InvalidOperationException($"page table: memfd_create: {Errno.Describe(Libc.Errno)}");
-            }
-        }
-
-        var segment = new Segment(number, address, descriptor);
-        try
-        {
-            segment.Resize(pages);
-            if (descriptor >= 0)
-            {
-                // The program holds this file too: were it cut short, the pager's next look at an entry would be a SIGBUS.
-                _ = Libc.Fcntl(descriptor, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK);
-            }
-        }
-        catch
-        {
-            segment.Dispose();
-            throw;
-        }
-
+        var segment = new Segment(number, address, file);
+        segment.Resize(pages);
         return segment;
     }
 
     /// <summary>Changes the length. Entries beyond a smaller length stay mapped and must be untouched already.</summary>
     public void Resize(long pages)
     {
-        nuint bytes = (nuint)pages * _bytesOf;
-        if (bytes > _mapped)
+        if (_file is not null)
         {
-            if (TableDescriptor >= 0 && Libc.Truncate(TableDescriptor, (long)bytes) != 0)
+            PageTables tables = _file.Place(Number, Address, pages);
+            if (tables.Entries == null)
             {
-                throw new InvalidOperationException($"page table: ftruncate: {Errno.Describe(Libc.Errno)}");
+                throw new InsufficientMemoryException("no more place for page tables");
             }
 
-            var hashes = (ulong*)NativeMemoryMap.Reserve(bytes);
-            PageEntry* entries = TableDescriptor >= 0
-                ? (PageEntry*)NativeMemoryMap.Share(TableDescriptor, bytes)
-                : (PageEntry*)NativeMemoryMap.Reserve(bytes);
-            if (_mapped != 0)
-            {
-                Buffer.MemoryCopy(Hashes, hashes, bytes, _mapped);
-                if (TableDescriptor < 0)
-                {
-                    Buffer.MemoryCopy(Entries, entries, bytes, _mapped);
-                }
-
-                Unmap();
-            }
-
-            Entries = entries;
-            Hashes = hashes;
-            _mapped = bytes;
+            Entries = tables.Entries;
+            Hashes = tables.Hashes;
+        }
+        else
+        {
+            Reserve((nuint)pages * sizeof(ulong));
         }
 
         Pages = pages;
@@ -121,12 +79,31 @@ internal sealed unsafe class Segment : IDisposable
 
     public void Dispose()
     {
+        _file?.Forget(Number);
         Unmap();
-        if (TableDescriptor >= 0)
+        Entries = null;
+        Hashes = null;
+    }
+
+    private void Reserve(nuint bytes)
+    {
+        if (bytes <= _mapped)
         {
-            _ = Libc.Close(TableDescriptor);
-            TableDescriptor = -1;
+            return;
         }
+
+        var entries = (PageEntry*)NativeMemoryMap.Reserve(bytes);
+        var hashes = (ulong*)NativeMemoryMap.Reserve(bytes);
+        if (_mapped != 0)
+        {
+            Buffer.MemoryCopy(Entries, entries, bytes, _mapped);
+            Buffer.MemoryCopy(Hashes, hashes, bytes, _mapped);
+            Unmap();
+        }
+
+        Entries = entries;
+        Hashes = hashes;
+        _mapped = bytes;
     }
 
     private void Unmap()
@@ -135,8 +112,6 @@ internal sealed unsafe class Segment : IDisposable
         {
             _ = Libc.Unmap(Entries, _mapped);
             _ = Libc.Unmap(Hashes, _mapped);
-            Entries = null;
-            Hashes = null;
             _mapped = 0;
         }
     }

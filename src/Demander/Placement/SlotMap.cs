@@ -22,6 +22,7 @@ internal sealed unsafe class SlotMap : IDisposable
     private readonly Slab[] _slabs = new Slab[SlabsMax];
     private int _count;
     private int _current;
+    private ulong* _directory;
 
     private struct Slab
     {
@@ -33,6 +34,20 @@ internal sealed unsafe class SlotMap : IDisposable
 
         /// <summary>Per slot its owners beyond the first; null until there is one that has some.</summary>
         public ushort* Shares;
+    }
+
+    /// <summary>Where it is written down which slab an index means: pairs of id and slots, for who goes on when this process has ended. Null: nowhere.</summary>
+    public ulong* Directory
+    {
+        get => _directory;
+        set
+        {
+            _directory = value;
+            for (int i = 0; i < _count; i++)
+            {
+                Write(i);
+            }
+        }
     }
 
     public long TotalSlots { get; private set; }
@@ -53,10 +68,39 @@ internal sealed unsafe class SlotMap : IDisposable
             return false;
         }
 
+        Place(index, id, slots);
+        return true;
+    }
+
+    /// <summary>Adds a slab at the index that its slots' numbers have, as another map had it.</summary>
+    public void Place(int index, ulong id, uint slots)
+    {
         _count = Math.Max(_count, index + 1);
         _slabs[index] = new Slab { Id = id, Slots = slots, Free = slots, Used = (ulong*)NativeMemoryMap.Populate(slots / 8) };
         TotalSlots += slots;
         FreeSlots += slots;
+        Write(index);
+    }
+
+    /// <summary>A slot of which another map said that it is used. False when there is none of that number.</summary>
+    public bool TryClaim(long slot)
+    {
+        int index = (int)(slot >> SlotBits);
+        uint at = (uint)(slot & SlotInSlabMask);
+        if (slot < 0 || index >= _count || at >= _slabs[index].Slots)
+        {
+            return false;
+        }
+
+        if ((_slabs[index].Used[at >> 6] & (1UL << (int)(at & 63))) != 0)
+        {
+            Share(slot);
+        }
+        else
+        {
+            _ = Take(ref _slabs[index], index, at);
+        }
+
         return true;
     }
 
@@ -77,6 +121,7 @@ internal sealed unsafe class SlotMap : IDisposable
                 FreeSlots -= slots;
                 Unmap(in slab);
                 slab = default;
+                Write(i);
                 return true;
             }
         }
@@ -176,6 +221,17 @@ internal sealed unsafe class SlotMap : IDisposable
         }
 
         _count = 0;
+    }
+
+    private void Write(int index)
+    {
+        if (_directory != null)
+        {
+            // No slots first, and last: an id means something only beside them.
+            Volatile.Write(ref _directory[(2 * index) + 1], 0);
+            Volatile.Write(ref _directory[2 * index], _slabs[index].Id);
+            Volatile.Write(ref _directory[(2 * index) + 1], _slabs[index].Slots);
+        }
     }
 
     private static void Unmap(in Slab slab)

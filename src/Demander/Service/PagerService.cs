@@ -23,6 +23,9 @@ internal sealed record ServiceOptions
     public required TransportPreference Transport { get; init; }
 
     public required ServiceUsers Users { get; init; }
+
+    /// <summary>True: where a pager listens already, this one takes its place.</summary>
+    public bool TakesOver { get; init; }
 }
 
 /// <summary>
@@ -32,6 +35,12 @@ internal sealed record ServiceOptions
 internal sealed partial class PagerService : IDisposable
 {
     private const int ExitFailed = 1;
+    private const string JobFile = "job.json";
+
+    /// <summary>How long a program whose pager has died has to come: it tries twenty times a second.</summary>
+    private static readonly TimeSpan ComeTime = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan LingerTime = TimeSpan.FromSeconds(2);
 
     /// <summary>How often a pager whose `heca run` has gone is asked whether it serves somebody.</summary>
     private static readonly TimeSpan LeftPollTime = TimeSpan.FromMilliseconds(200);
@@ -49,9 +58,14 @@ internal sealed partial class PagerService : IDisposable
     private PagerSnapshot _ended = new() { Transport = "", TransportReason = "" };
     private volatile bool _drains;
 
-    private sealed class Job(Socket client)
+    /// <summary>A `heca run`; null: one that a service which has died has served.</summary>
+    private sealed class Job(Socket? client)
     {
-        public Socket Client => client;
+        public Socket? Client => client;
+
+        public string SocketPath { get; set; } = "";
+
+        public uint User { get; set; }
 
         public Thread? Thread { get; set; }
 
@@ -64,11 +78,16 @@ internal sealed partial class PagerService : IDisposable
         (_options, _startPager, _loggers, _log) = (options, startPager, loggers, loggers.CreateLogger("heca.pager"));
         try
         {
-            _directory = new ServiceDirectory(options.SocketPath);
+            _directory = new ServiceDirectory(options.SocketPath, options.TakesOver);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or ArgumentException)
         {
             throw new PagerStartException($"cannot listen on {options.SocketPath}: {e.Message}", 1);
+        }
+
+        foreach (string folder in _directory.Left)
+        {
+            Start(new Job(null), job => ServeLeft(job, folder));
         }
 
         _thread = new Thread(Run) { Name = "heca-service", IsBackground = true };
@@ -134,14 +153,7 @@ internal sealed partial class PagerService : IDisposable
         {
             try
             {
-                var job = new Job(_directory.Listener.Accept());
-                job.Thread = new Thread(() => ServeAndClose(job)) { Name = "heca-job", IsBackground = true };
-                lock (_gate)
-                {
-                    _jobs.Add(job);
-                }
-
-                job.Thread.Start();
+                Start(new Job(_directory.Listener.Accept()), job => Serve(job, job.Client!));
             }
             catch (SocketException)
             {
@@ -150,16 +162,29 @@ internal sealed partial class PagerService : IDisposable
         }
     }
 
-    private void ServeAndClose(Job job)
+    private void Start(Job job, Action<Job> serve)
+    {
+        job.Thread = new Thread(() => ServeAndClose(job, serve)) { Name = "heca-job", IsBackground = true };
+        lock (_gate)
+        {
+            _jobs.Add(job);
+        }
+
+        job.Thread.Start();
+    }
+
+    private void ServeAndClose(Job job, Action<Job> serve)
     {
         using (job.Client)
         {
             try
             {
-                Serve(job);
+                serve(job);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e)
             {
+                // One program's failure is not the others'.
+                LogFailed(e.Message);
                 Refuse(job.Client, e.Message, ExitFailed);
             }
 
@@ -170,57 +195,117 @@ internal sealed partial class PagerService : IDisposable
         }
     }
 
-    private void Serve(Job job)
+    private void Serve(Job job, Socket client)
     {
-        var peer = PeerCredentials.Of((int)job.Client.Handle);
+        var peer = PeerCredentials.Of((int)client.Handle);
         string user = Accounts.NameOf(peer.User);
-        if (!_options.Users.Allows(in peer, PeerCredentials.GroupsOf((int)job.Client.Handle)))
+        if (!_options.Users.Allows(in peer, PeerCredentials.GroupsOf((int)client.Handle)))
         {
             LogNotAllowed(user, peer.Process);
-            Refuse(job.Client, $"the pager at {_options.SocketPath} does not serve {user}: its operator starts it with --allow {user}, or @GROUP", ExitFailed);
+            Refuse(client, $"the pager at {_options.SocketPath} does not serve {user}: its operator starts it with --allow {user}, or @GROUP", ExitFailed);
             return;
         }
 
         if (Libc.EffectiveUser() != 0 && peer.User != Libc.EffectiveUser())
         {
-            Refuse(job.Client, $"the pager at {_options.SocketPath} runs as {Accounts.NameOf(Libc.EffectiveUser())}, who cannot serve programs of {user}; one that root runs can", ExitFailed);
+            Refuse(client, $"the pager at {_options.SocketPath} runs as {Accounts.NameOf(Libc.EffectiveUser())}, who cannot serve programs of {user}; one that root runs can", ExitFailed);
             return;
         }
 
-        if (!ServicePackets.Receive(job.Client, out ServiceRequest? request))
+        if (!ServicePackets.Receive(client, out ServiceRequest? request))
         {
+            return;
+        }
+
+        if (request?.Attach is { } path)
+        {
+            Attach(client, path, peer.User);
             return;
         }
 
         if (_drains)
         {
-            Refuse(job.Client, $"the pager at {_options.SocketPath} is ending and takes no more programs", ExitFailed);
+            Refuse(client, $"the pager at {_options.SocketPath} is ending and takes no more programs", ExitFailed);
             return;
         }
 
         string folder = "";
         try
         {
-            if (request?.Open is not { } open || OptionsFor(open, folder = _directory.MakeJob(peer.User), peer.User) is not { } options)
+            if (request?.Open is not { } open || OptionsFor(open, folder = _directory.MakeJob(), peer.User) is not { } options)
             {
                 LogMalformed(user, peer.Process);
-                Refuse(job.Client, "the pager does not know what is asked of it: not of the same build?", ExitFailed);
+                Refuse(client, "the pager does not know what is asked of it: not of the same build?", ExitFailed);
                 return;
             }
 
-            Serve(job, options, peer.User, user);
+            ServicePackets.Write(Path.Combine(folder, JobFile), new ServiceJob { Open = open, User = peer.User });
+            Serve(job, options, user, client);
         }
         finally
         {
             if (folder.Length > 0)
             {
-                Directory.Delete(folder, recursive: true);
+                ServiceDirectory.Forget(folder);
             }
         }
     }
 
-    private void Serve(Job job, PagerOptions options, uint user, string userName)
+    /// <summary>A program that a service which has died has served: it comes by itself, to the socket that it knows.</summary>
+    private void ServeLeft(Job job, string folder)
     {
+        try
+        {
+            if (ServicePackets.Read<ServiceJob>(Path.Combine(folder, JobFile)) is { Open: not null } left && OptionsFor(left.Open, folder, left.User) is { } options)
+            {
+                File.Delete(options.SocketPath);
+                Serve(job, options, Accounts.NameOf(left.User), null);
+            }
+        }
+        catch (FileNotFoundException)
+        {
+            // It died before it had one.
+        }
+        finally
+        {
+            ServiceDirectory.Forget(folder);
+        }
+    }
+
+    /// <summary>A `heca run` whose service has died asks after its program.</summary>
+    private void Attach(Socket client, string path, uint user)
+    {
+        IPagerHost? pager = null;
+        for (long end = Environment.TickCount64 + (long)ComeTime.TotalMilliseconds; pager is null && !_stop.IsSet && Environment.TickCount64 < end; _ = _stop.Wait(LeftPollTime))
+        {
+            lock (_gate)
+            {
+                pager = _jobs.Find(job => job.SocketPath == path && (user == 0 || job.User == user))?.Pager;
+            }
+        }
+
+        if (pager is null)
+        {
+            Refuse(client, $"no program has {path} here", ExitFailed);
+            return;
+        }
+
+        if (ServicePackets.Send(client, new ServiceAnswer { Figures = FiguresOf(pager) }))
+        {
+            Answer(client, pager);
+        }
+    }
+
+    private static void Answer(Socket client, IPagerHost pager)
+    {
+        while (ServicePackets.Receive(client, out ServiceRequest? _) && ServicePackets.Send(client, new ServiceAnswer { Figures = FiguresOf(pager) }))
+        {
+        }
+    }
+
+    private void Serve(Job job, PagerOptions options, string userName, Socket? client)
+    {
+        uint user = options.Owner!.Value;
         IPagerHost pager;
         try
         {
@@ -228,7 +313,8 @@ internal sealed partial class PagerService : IDisposable
         }
         catch (PagerStartException e)
         {
-            Refuse(job.Client, e.Message, e.ExitCode);
+            Refuse(client, e.Message, e.ExitCode);
+            LogNotOpened(userName, options.SocketPath, e.Message);
             return;
         }
 
@@ -237,20 +323,31 @@ internal sealed partial class PagerService : IDisposable
             ServiceDirectory.GiveTo(options.SocketPath, user);
             lock (_gate)
             {
-                job.Pager = pager;
+                (job.SocketPath, job.User, job.Pager) = (options.SocketPath, user, pager);
             }
 
             LogOpened(userName, options.SocketPath, options.Local);
             var opened = new OpenedPager { SocketPath = options.SocketPath, Sponsor = $"{options.Sponsor.Host}:{options.Sponsor.Port}", Local = options.Local.ToString() };
-            bool isAlive = ServicePackets.Send(job.Client, new ServiceAnswer { Opened = opened });
-            while (isAlive && ServicePackets.Receive(job.Client, out ServiceRequest? _))
+            if (client is null)
             {
-                isAlive = ServicePackets.Send(job.Client, new ServiceAnswer { Figures = FiguresOf(pager) });
+                for (long end = Environment.TickCount64 + (long)ComeTime.TotalMilliseconds; !pager.IsServing && Environment.TickCount64 < end && !_stop.Wait(LeftPollTime);)
+                {
+                }
+            }
+            else if (ServicePackets.Send(client, new ServiceAnswer { Opened = opened }))
+            {
+                Answer(client, pager);
             }
 
             // A program outlives a `heca run` that was killed.
             while (pager.IsServing && !_stop.Wait(LeftPollTime))
             {
+            }
+
+            if (client is null)
+            {
+                // Its `heca run` may be about to ask.
+                _ = _stop.Wait(LingerTime);
             }
 
             Fold(job, pager);
@@ -278,6 +375,7 @@ internal sealed partial class PagerService : IDisposable
                 SocketPath = Path.Combine(folder, "pager"),
                 ManyPrograms = open.ManyPrograms,
                 Owner = user,
+                StateFolder = folder,
                 StopProgramAfter = TimeSpan.FromSeconds(open.StopAfterSeconds),
             }
             : null;
@@ -308,13 +406,13 @@ internal sealed partial class PagerService : IDisposable
         return latencies;
     }
 
-    private static void Refuse(Socket client, string why, int status) => _ = ServicePackets.Send(client, new ServiceAnswer { Error = why, Status = status });
+    private static void Refuse(Socket? client, string why, int status) => _ = client is not null && ServicePackets.Send(client, new ServiceAnswer { Error = why, Status = status });
 
-    private static void Shutdown(Socket socket)
+    private static void Shutdown(Socket? socket)
     {
         try
         {
-            socket.Shutdown(SocketShutdown.Both);
+            socket?.Shutdown(SocketShutdown.Both);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -327,6 +425,12 @@ internal sealed partial class PagerService : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Process {Process} of {User} sent a malformed request; its connection ends")]
     private partial void LogMalformed(string user, int process);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A program could not be served: {Reason}")]
+    private partial void LogFailed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no pager for {User} on {Path}: {Reason}")]
+    private partial void LogNotOpened(string user, string path, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "A pager for {User} listens on {Path}, with {Local} of its program's memory here")]
     private partial void LogOpened(string user, string path, LocalBudget local);

@@ -8,9 +8,13 @@ namespace Hecatonchire.Service;
 /// <summary>A program's pager in the host's service, as `heca run` sees it.</summary>
 internal sealed class RemotePager : IPagerHost
 {
-    private readonly Socket _socket;
+    /// <summary>How long another service is waited for where one has died.</summary>
+    private static readonly TimeSpan ReturnTime = TimeSpan.FromSeconds(5);
+
+    private Socket _socket;
     private readonly string _service;
     private readonly Lock _gate = new();
+    private bool _isGone;
     private PagerFigures _last = new()
     {
         Snapshot = new PagerSnapshot { Transport = "", TransportReason = "" },
@@ -73,12 +77,47 @@ internal sealed class RemotePager : IPagerHost
     {
         lock (_gate)
         {
-            if (ServicePackets.Send(_socket, new ServiceRequest()) && ServicePackets.Receive(_socket, out ServiceAnswer? answer) && answer?.Figures is { } figures)
+            if (Ask(_socket, new ServiceRequest()) is { } figures)
             {
                 return _last = figures;
             }
 
+            for (long end = Environment.TickCount64 + (long)ReturnTime.TotalMilliseconds; !_isGone && Environment.TickCount64 < end; Thread.Sleep(50))
+            {
+                if (TryReturn() is { } again)
+                {
+                    return _last = again;
+                }
+            }
+
+            _isGone = true;
             return _last = _last with { Programs = [], Failure = _last.Failure ?? $"the pager at {_service} has gone, and with it the program's memory that was on the sponsor" };
         }
     }
+
+    /// <summary>Asks after the program at a service that has taken another's place; null while there is none.</summary>
+    private PagerFigures? TryReturn()
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(_service));
+            if (Ask(socket, new ServiceRequest { Attach = SocketPath }) is { } figures)
+            {
+                _socket.Dispose();
+                _socket = socket;
+                return figures;
+            }
+        }
+        catch (SocketException)
+        {
+            // Nobody is there yet.
+        }
+
+        socket.Dispose();
+        return null;
+    }
+
+    private static PagerFigures? Ask(Socket socket, ServiceRequest request) =>
+        ServicePackets.Send(socket, request) && ServicePackets.Receive(socket, out ServiceAnswer? answer) ? answer?.Figures : null;
 }

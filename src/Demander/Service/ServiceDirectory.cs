@@ -6,8 +6,8 @@ using Hecatonchire.Status;
 namespace Hecatonchire.Service;
 
 /// <summary>
-/// Where the host's pager is found: its socket, and beside it a folder of its process with one for each program, which only the program's user can
-/// enter. What another process has left there is removed.
+/// Where the host's pager is found: its socket, and beside it a folder with one for each program, in which only the pager writes, with a socket that only the
+/// program's user can connect to. Those that a pager which has died has left are taken over, since its programs know their sockets by these paths.
 /// </summary>
 internal sealed class ServiceDirectory : IDisposable
 {
@@ -20,11 +20,16 @@ internal sealed class ServiceDirectory : IDisposable
     private const UnixFileMode Connect = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
 
+    /// <summary>How long a pager that was killed may take to end.</summary>
+    private const int EndMsMax = 10_000;
+
     private readonly string _jobs;
     private int _last;
 
     /// <summary>Listens. Throws <see cref="IOException"/>, <see cref="UnauthorizedAccessException"/>, <see cref="SocketException"/> with what the user needs to know.</summary>
-    public ServiceDirectory(string socketPath)
+    /// <param name="socketPath">Where it is to be found.</param>
+    /// <param name="takesOver">A pager that listens there already is ended (SIGKILL), and its programs go on with this one.</param>
+    public ServiceDirectory(string socketPath, bool takesOver)
     {
         SocketPath = socketPath;
         string parent = Path.GetDirectoryName(Path.GetFullPath(socketPath))!;
@@ -33,7 +38,7 @@ internal sealed class ServiceDirectory : IDisposable
             _ = Directory.CreateDirectory(parent, Enter);
         }
 
-        Clear(parent);
+        Clear(takesOver);
         Listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         try
         {
@@ -42,8 +47,10 @@ internal sealed class ServiceDirectory : IDisposable
 
             // Who may do what is decided by who has connected.
             File.SetUnixFileMode(socketPath, Connect);
-            _jobs = Path.Combine(parent, System.Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            _jobs = socketPath + ".programs";
             _ = Directory.CreateDirectory(_jobs, Enter);
+            Left = Directory.GetDirectories(_jobs);
+            _last = Left.Select(folder => int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0).DefaultIfEmpty().Max();
         }
         catch
         {
@@ -55,6 +62,9 @@ internal sealed class ServiceDirectory : IDisposable
     public string SocketPath { get; }
 
     public Socket Listener { get; }
+
+    /// <summary>Folders of programs that another pager has served.</summary>
+    public IReadOnlyList<string> Left { get; }
 
     /// <summary>Where a pager of this user listens, unless told otherwise: root's for the host.</summary>
     public static string Own => Libc.EffectiveUser() == 0 && System.Environment.GetEnvironmentVariable(StatusDirectory.Environment) is null or ""
@@ -68,22 +78,26 @@ internal sealed class ServiceDirectory : IDisposable
         : File.Exists(HostSocket) && System.Environment.GetEnvironmentVariable(StatusDirectory.Environment) is null or "" ? HostSocket
         : null;
 
-    /// <summary>A folder that only this user enters, for the socket of its program's pager.</summary>
-    public string MakeJob(uint user)
+    /// <summary>A folder for a program's pager.</summary>
+    public string MakeJob()
     {
         string job = Path.Combine(_jobs, Interlocked.Increment(ref _last).ToString(CultureInfo.InvariantCulture));
-        _ = Directory.CreateDirectory(job, Owner);
-        GiveTo(job, user);
+        _ = Directory.CreateDirectory(job, Enter);
         return job;
     }
 
+    /// <summary>A socket is this user's, and nobody else's. In a folder where the user could write it might be something else by now.</summary>
     public static void GiveTo(string path, uint user)
     {
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         if (user != Libc.EffectiveUser() && Libc.ChangeOwner(path, user, uint.MaxValue) != 0)
         {
             throw new IOException($"{path} cannot be given to {Accounts.NameOf(user)}: {Errno.Describe(Libc.Errno)}");
         }
     }
+
+    /// <summary>The program of a folder has ended.</summary>
+    public static void Forget(string job) => Directory.Delete(job, recursive: true);
 
     public void Dispose()
     {
@@ -92,29 +106,41 @@ internal sealed class ServiceDirectory : IDisposable
         Directory.Delete(_jobs, recursive: true);
     }
 
-    /// <summary>A socket that nobody listens on any more, and folders of processes that have ended.</summary>
-    private void Clear(string parent)
+    /// <summary>A socket that nobody listens on any more is removed.</summary>
+    private void Clear(bool takesOver)
     {
-        if (File.Exists(SocketPath))
+        if (!File.Exists(SocketPath))
         {
-            using var probe = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
-            try
-            {
-                probe.Connect(new UnixDomainSocketEndPoint(SocketPath));
-                throw new IOException($"a pager listens on {SocketPath} already");
-            }
-            catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
-            {
-                File.Delete(SocketPath);
-            }
+            return;
         }
 
-        foreach (string left in Directory.GetDirectories(parent))
+        long end = System.Environment.TickCount64 + EndMsMax;
+        while (FindListener() is { } process)
         {
-            if (int.TryParse(Path.GetFileName(left), NumberStyles.None, CultureInfo.InvariantCulture, out int process) && !Directory.Exists($"/proc/{process}"))
+            if (!takesOver || process <= 0 || System.Environment.TickCount64 > end)
             {
-                Directory.Delete(left, recursive: true);
+                throw new IOException($"a pager listens on {SocketPath} already{(takesOver ? ", and does not end" : "; --takeover goes on with its programs in its place")}");
             }
+
+            _ = Libc.Kill(process, Libc.SIGKILL);
+            Thread.Sleep(1);
+        }
+
+        File.Delete(SocketPath);
+    }
+
+    /// <summary>The process that listens there; null when none does.</summary>
+    private int? FindListener()
+    {
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(SocketPath));
+            return PeerCredentials.Of((int)probe.Handle).Process;
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
+        {
+            return null;
         }
     }
 }

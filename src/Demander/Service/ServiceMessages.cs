@@ -12,6 +12,9 @@ namespace Hecatonchire.Service;
 internal sealed record ServiceRequest
 {
     public OpenRequest? Open { get; init; }
+
+    /// <summary>Instead of it, where the service has died and another is there: the socket of the program's pager.</summary>
+    public string? Attach { get; init; }
 }
 
 /// <summary>A pager for one program is asked for, with the options of `heca run`, as they are written there.</summary>
@@ -33,6 +36,14 @@ internal sealed record OpenRequest
     public required bool ManyPrograms { get; init; }
 
     public required double StopAfterSeconds { get; init; }
+}
+
+/// <summary>What is written down beside a program's socket, for the service that goes on when this one has died.</summary>
+internal sealed record ServiceJob
+{
+    public required OpenRequest Open { get; init; }
+
+    public required uint User { get; init; }
 }
 
 internal sealed record ServiceAnswer
@@ -80,6 +91,27 @@ internal static class ServicePackets
     private const int BytesMax = 128 * 1024;
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    /// <summary>For its writer only. Throws <see cref="IOException"/>.</summary>
+    public static void Write<T>(string path, T message)
+    {
+        using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+        JsonSerializer.Serialize(file, message, s_json);
+    }
+
+    /// <summary>Null for what is no such message. Throws <see cref="IOException"/>.</summary>
+    public static T? Read<T>(string path)
+        where T : class
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), s_json);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>False when the other end is gone.</summary>
     public static bool Send<T>(Socket socket, T message)

@@ -123,6 +123,14 @@ internal sealed unsafe class StagingBlocks : IDisposable
         return index;
     }
 
+    /// <summary>A block of which another pager has left <paramref name="moved"/> pages in staging; before any is acquired.</summary>
+    public ref StagingBlock Occupy(int index, int moved)
+    {
+        FreeBlocks--;
+        _blocks[index] = new StagingBlock { State = BlockState.Writing, Pages = BlockPages, Moved = moved };
+        return ref _blocks[index];
+    }
+
     public void Release(int index)
     {
         _blocks[index].State = BlockState.Free;

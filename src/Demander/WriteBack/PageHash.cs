@@ -27,7 +27,7 @@ internal sealed unsafe class PageHash
     {
     }
 
-    /// <summary>A hash with a given key of <see cref="KeyWords"/> * 8 bytes, for a test that must repeat.</summary>
+    /// <summary>A hash with a given key of <see cref="KeyWords"/> * 8 bytes: another pager's, or a test's that must repeat.</summary>
     public PageHash(ReadOnlySpan<byte> key)
     {
         _key = GC.AllocateArray<ulong>(KeyWords, pinned: true);

@@ -14,7 +14,7 @@ internal sealed unsafe class PolicyPages : IDisposable
     public PolicyPages(EvictionKind kind, long pages, long residentMax)
     {
         _residentMax = residentMax;
-        _segment = Segment.Create(_segments.FreeNumber(), 1UL << 30, pages, inMemoryFile: false);
+        _segment = Segment.Create(_segments.FreeNumber(), 1UL << 30, pages);
         _segments.Add(_segment);
         Policy = kind.Create(_segments);
         Policy.EnsureCapacity(residentMax, pages);

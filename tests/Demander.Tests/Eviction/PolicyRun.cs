@@ -211,7 +211,7 @@ internal sealed unsafe class PolicyRun : IDisposable
 
     private void AddSegment(int place)
     {
-        _known[place] = Segment.Create(_segments.FreeNumber(), 0x1000_0000UL * (ulong)(place + 1), SegmentPages, inMemoryFile: false);
+        _known[place] = Segment.Create(_segments.FreeNumber(), 0x1000_0000UL * (ulong)(place + 1), SegmentPages);
         _segments.Add(_known[place]);
     }
 }

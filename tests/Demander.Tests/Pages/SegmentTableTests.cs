@@ -20,7 +20,7 @@ public unsafe class SegmentTableTests
             Segment? known = model.Find(segment => segment.Address == address);
             if (known is null)
             {
-                Segment segment = Segment.Create(table.FreeNumber(), address, random.Next(1, 65), inMemoryFile: false);
+                Segment segment = Segment.Create(table.FreeNumber(), address, random.Next(1, 65));
                 table.Add(segment);
                 model.Add(segment);
             }
@@ -47,7 +47,8 @@ public unsafe class SegmentTableTests
     [InlineData(true)]
     public void Growing_keeps_the_entries_and_adds_untouched_ones(bool inMemoryFile)
     {
-        using Segment segment = Segment.Create(0, 0x1000_0000, 1000, inMemoryFile);
+        using PageTableFile? file = inMemoryFile ? PageTableFile.Create() : null;
+        using Segment segment = Segment.Create(0, 0x1000_0000, 1000, file);
         for (int page = 0; page < 1000; page++)
         {
             segment.Entries[page].Slot = page * 3;

@@ -1,3 +1,4 @@
+using Hecatonchire.Pages;
 using Hecatonchire.Placement;
 using Xunit;
 
@@ -5,6 +6,48 @@ namespace Hecatonchire.Tests.Placement;
 
 public class SlotMapTests
 {
+    [Fact]
+    public unsafe void Another_map_can_be_made_of_what_is_written_down()
+    {
+        ulong* directory = stackalloc ulong[2 * SlotMap.SlabsMax];
+        new Span<ulong>(directory, 2 * SlotMap.SlabsMax).Clear();
+        using var map = new SlotMap();
+        Assert.True(map.Add(11, 64));
+        Assert.True(map.Add(12, 128));
+        map.Directory = directory;
+        Assert.True(map.Add(13, 64));
+        long[] used = [.. Enumerable.Range(0, 100).Select(_ => map.Allocate(-1))];
+        Assert.Equal([11UL, 64UL, 12UL, 128UL, 13UL, 64UL, 0UL], new ReadOnlySpan<ulong>(directory, 7).ToArray());
+
+        using var next = new SlotMap();
+        for (int i = 0; i < 3; i++)
+        {
+            next.Place(i, directory[2 * i], (uint)directory[(2 * i) + 1]);
+        }
+
+        Assert.All(used, slot => Assert.True(next.TryClaim(slot)));
+        Assert.Equal(map.FreeSlots, next.FreeSlots);
+        Assert.All(used, slot => Assert.Equal((map.Locate(slot, out uint at), at), (next.Locate(slot, out uint same), same)));
+        Assert.False(next.IsShared(used[0]));
+
+        // A second page of the same contents.
+        Assert.True(next.TryClaim(used[0]));
+        Assert.True(next.IsShared(used[0]));
+        Assert.False(next.TryClaim(-1));
+        Assert.False(next.TryClaim(64));
+        Assert.False(next.TryClaim(3L << SlotMap.SlotBits));
+        Assert.False(next.TryClaim(PageEntry.SlotMax));
+
+        foreach (long slot in used)
+        {
+            map.Release(slot);
+        }
+
+        Assert.True(map.TryRemoveIdle(0, out ulong removed, out _));
+        Assert.Equal(11UL, removed);
+        Assert.Equal(0UL, directory[1]);
+    }
+
     [Fact]
     public void It_does_what_a_set_of_slots_does()
     {

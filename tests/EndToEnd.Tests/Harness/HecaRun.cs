@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 
 namespace Hecatonchire.Tests.Harness;
 
@@ -21,6 +22,24 @@ internal static class HecaRun
         }
 
         return Process.Start(start)!;
+    }
+
+    /// <summary>Waits until so much of the program of a `heca run` is only on the sponsor.</summary>
+    public static void WaitUntilRemote(int run, long bytes, string runtime)
+    {
+        for (long end = Environment.TickCount64 + 60_000; ; Thread.Sleep(20))
+        {
+            var ask = new ProcessStartInfo(Programs.Heca, ["status", "--json"]) { RedirectStandardOutput = true };
+            ask.Environment["HECA_RUNTIME_DIR"] = runtime;
+            using Process status = Process.Start(ask)!;
+            using JsonDocument json = JsonDocument.Parse(status.StandardOutput.ReadToEnd());
+            if (json.RootElement.EnumerateArray().Any(report => report.GetProperty("pager").GetInt32() == run && report.GetProperty("remote_bytes").GetInt64() > bytes))
+            {
+                return;
+            }
+
+            Xunit.Assert.True(Environment.TickCount64 < end, $"the program of {run} has not come to have {bytes} bytes on the sponsor");
+        }
     }
 
     /// <summary>Runs it to its end; fails the test when that does not come in time.</summary>

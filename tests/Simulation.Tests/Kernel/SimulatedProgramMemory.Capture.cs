@@ -81,19 +81,36 @@ internal sealed unsafe partial class SimulatedProgramMemory
         return 0;
     }
 
+    private bool IsMapped(int page) => Exists(_pages[page]) || _pages[page] is KernelPage.OwnPresent or KernelPage.Other;
+
+    public int FindStaged(int first, int pages, Span<AddressRange> found)
+    {
+        int count = 0;
+        for (int page = first; page < first + pages && count < found.Length; page++)
+        {
+            if (_stagedFrom[page] >= 0)
+            {
+                found[count++] = new AddressRange((ulong)page << PageSize.Shift, (ulong)(page + 1) << PageSize.Shift);
+            }
+        }
+
+        return count;
+    }
+
     public int FindPresent(ulong address, long pages, Span<AddressRange> found)
     {
         int first = PageOf(address), count = 0;
+        pages = Math.Min(pages, Pages - first);
         for (int page = first; page < first + pages && count < found.Length; page++)
         {
             // Whoever's they are: the kernel tells what is mapped.
-            if (!Exists(_pages[page]) && _pages[page] != KernelPage.OwnPresent)
+            if (!IsMapped(page))
             {
                 continue;
             }
 
             int start = page;
-            for (; page < first + pages && (Exists(_pages[page]) || _pages[page] == KernelPage.OwnPresent); page++)
+            for (; page < first + pages && IsMapped(page); page++)
             {
                 NoteAdopted(page);
             }

@@ -92,6 +92,17 @@ internal sealed unsafe partial class SimulatedProgramMemory
 
     public ulong StagedHash(int index) => Hash.Compute(StagingData(index));
 
+    /// <summary>The pager has died: what it published is carried out, then the ring is as new.</summary>
+    public void ForgetRing()
+    {
+        _posted = _published;
+        while (StepEvictor())
+        {
+        }
+
+        _answered = _executed;
+    }
+
     /// <summary>One step of the evictor; false when it has nothing to do.</summary>
     public bool StepEvictor()
     {

@@ -140,6 +140,10 @@ internal sealed unsafe partial class SimulatedProgramMemory : IProgramMemory, ID
         return Touch.Done;
     }
 
+    public void ForgetFaults()
+    {
+    }
+
     public int ReadFaults(Span<FaultEvent> faults)
     {
         int read = ReadPageFaults(faults);

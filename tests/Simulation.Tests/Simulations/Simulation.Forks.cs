@@ -89,7 +89,7 @@ internal sealed partial class Simulation
     {
         SimulatedChild child = _forked!;
         _forked = null;
-        child.Core = MakeCore(child.Memory, _core.Slots);
+        child.Core = MakeCore(child.Memory, _core.Slots, isHeir: false);
         child.Memory.Counted = () => child.Core.OccupiedPages;
         _children.Add(child);
         return child.Core;

@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Pages;
 using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Tests.Kernel;
@@ -29,13 +30,13 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     private readonly Random _random;
     private readonly InMemorySponsor _sponsor = new();
     private readonly DataLink? _link;
-    private readonly IDataConnection _reader;
-    private readonly IDataConnection _writer;
-    private readonly ConnectionShare _readerShare;
-    private readonly ConnectionShare _writerShare;
+    private IDataConnection _reader;
+    private IDataConnection _writer;
+    private ConnectionShare _readerShare;
+    private ConnectionShare _writerShare;
     private readonly SimulatedProgramMemory _memory;
     private readonly PageModel _model;
-    private readonly PagerCore _core;
+    private PagerCore _core;
     private readonly List<SimulatedSegment> _segments = [];
     private readonly SimulatedThread[] _threads;
     private int _connections;
@@ -58,11 +59,21 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         _reader = _link is null ? Connect(settings.Seed + 2, settings.ReaderEndsAt) : _link[0];
         IDataConnection writer = _link is null ? Connect(settings.Seed + 3, settings.WriterEndsAt) : _link[1];
         _writer = writerDecorator is null ? writer : writerDecorator(writer);
-        (_readerShare, _writerShare) = (new ConnectionShare(_reader), new ConnectionShare(_writer));
+        bool dies = settings.DeathsPerMillion > 0;
+        (_readerShare, _writerShare) = (new ConnectionShare(dies ? new DyingConnection(_reader, _death) : _reader), new ConnectionShare(dies ? new DyingConnection(_writer, _death) : _writer));
+        _tables = dies ? PageTableFile.Create() : null;
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = MakeCore(_memory, slots: null);
+        _core = MakeCore(_memory, slots: null, isHeir: true);
+        if (_tables is not null)
+        {
+            unsafe
+            {
+                _core.Slots.Directory = _tables.Slabs;
+            }
+        }
+
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
         _model = new PageModel(settings.ArenaPages);
@@ -82,7 +93,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
 
     public long BusErrors => _threads.Sum(thread => thread.BusErrors);
 
-    private PagerCore MakeCore(SimulatedProgramMemory memory, SlotMap? slots)
+    private PagerCore MakeCore(SimulatedProgramMemory memory, SlotMap? slots, bool isHeir)
     {
         IPrefetchPolicy prefetch = _settings.Prefetch switch
         {
@@ -91,17 +102,31 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
             _ => new TrendPrefetch(),
         };
         Assert.True(LocalBudget.TryParse(_settings.Local, out LocalBudget local));
-        return new PagerCore(memory, _readerShare.Add()!, _writerShare.Add()!, prefetch, local, _settings.StagingPages, _settings.Eviction, slots)
+        bool dies = isHeir && _settings.DeathsPerMillion > 0;
+        return new PagerCore(dies ? new DyingMemory(memory, _death) : memory, _readerShare.Add()!, _writerShare.Add()!, prefetch, local, _settings.StagingPages, _settings.Eviction,
+            slots, dies ? _tables : null)
         {
             Captures = _settings.Captures,
             KeptOut = _settings.Captures ? OtherMemory : [],
             OnFork = _ => BeginChild(),
-            IsHeir = slots is null,
+            IsHeir = isHeir,
         };
     }
 
     /// <summary>Runs everything: work, reading it all back, giving it all up. Throws where a rule is broken.</summary>
     public void Run()
+    {
+        try
+        {
+            RunAll();
+        }
+        catch (ProgramStoppedException)
+        {
+            // Loudly: the kernel had told what nobody knows any more.
+        }
+    }
+
+    private void RunAll()
     {
         if (_settings.Captures)
         {
@@ -173,7 +198,11 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         long budget = _core.BudgetPages;
         long adopted = _core.Counters.PagesAdopted;
         int reserve = _core.UnshareReserve;
-        _ = _core.RunOnce();
+        if (!RunOnceOrDie())
+        {
+            return;
+        }
+
         adopted = _core.Counters.PagesAdopted - adopted;
         long ceiling = Math.Max(64, Math.Min(Math.Max(budget, _core.BudgetPages), _pressurePages));
 
@@ -196,6 +225,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
     {
         _children.ForEach(child => child.Dispose());
         _core.Dispose();
+        _left.ForEach(left => left.Dispose());
+        _tables?.Dispose();
         _reader.Dispose();
         _writer.Dispose();
         _memory.Dispose();

@@ -39,6 +39,8 @@ internal sealed record SimulationSettings
 
     /// <summary>How often a connection ends while the sponsor lives; then both are made anew by a link. 0: there is no link.</summary>
     public int CutsPerMillion { get; init; }
+    /// <summary>How often the pager dies in a round, and another goes on.</summary>
+    public int DeathsPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }
     public int LostWakesPerMillion { get; init; }
 
@@ -77,6 +79,7 @@ internal sealed record SimulationSettings
             ChangesPerThousand = !takeCopies && !isRude && seed % 2 == 0 ? 5 + (seed % 3 * 20) : 0,
             QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
             CutsPerMillion = !disconnects && seed % 3 == 1 ? 20_000 : 0,
+            DeathsPerMillion = !disconnects && seed % 3 != 1 && seed % 5 < 2 ? 10_000 : 0,
             ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,
             WriterEndsAt = disconnects && !readerEnds ? random.Next(1, 200) : 0,
         };

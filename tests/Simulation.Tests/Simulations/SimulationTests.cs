@@ -54,6 +54,7 @@ public class SimulationTests
             Assert.True(totals.Rebuilds > 0, "no connection was rebuilt");
             Assert.True(totals.Captured > 0, "no memory was captured");
             Assert.True(totals.Adopted > 0, "no page was adopted");
+            Assert.True(totals.Deaths > 0, "no pager died");
             Assert.True(totals.Forks > 0 && totals.ChildAccesses > 0, "no child was forked");
         }
     }
@@ -95,8 +96,14 @@ public class SimulationTests
 
         public long ChildAccesses { get; private set; }
 
+        public long Deaths { get; private set; }
+
+        public long Stops { get; private set; }
+
         public void Add(Simulation simulation)
         {
+            Deaths += simulation.Deaths;
+            Stops += simulation.Stops;
             Forks += simulation.Forks;
             ChildAccesses += simulation.ChildAccesses;
             Accesses += simulation.Accesses;

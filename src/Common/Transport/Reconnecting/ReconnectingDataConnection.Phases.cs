@@ -200,8 +200,9 @@ internal sealed unsafe partial class ReconnectingDataConnection
                 DataConnectionFailure.Protocol, "the new data connection takes fewer or shorter requests than the one before");
         }
 
+        Region[] regions = _registered;
         List<Region> known = [];
-        foreach (Region region in _registered)
+        foreach (Region region in regions)
         {
             int errno = fresh.Register(region.Memory, region.Bytes);
             if (errno == 0)
@@ -215,8 +216,8 @@ internal sealed unsafe partial class ReconnectingDataConnection
             }
         }
 
-        // One that was taken back meanwhile may not have been there any more. All that differs is made good when this is taken over.
-        _prepared = [.. known];
+        // One that was taken back meanwhile may not have been there any more. All that differs is made good when this is taken over; of the same array, nothing.
+        _prepared = known.Count == regions.Length ? regions : [.. known];
     }
 
     /// <summary>The link: hands a new connection over.</summary>

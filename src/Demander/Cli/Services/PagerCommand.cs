@@ -41,12 +41,13 @@ internal static class PagerCommand
             DefaultValueFactory = _ => [],
             Description = "Serve this user's programs too, by name or number, or a group's, or `all`; may be repeated",
         };
+        var takeover = new Option<bool>("--takeover") { Description = "Where a pager listens already, end it and go on with its programs: an upgrade in place" };
         var sponsor = new SponsorEndpointOption();
         var memory = new Option<string?>("--memory") { HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]" };
         TransportOption transport = TransportOption.Create();
         var metrics = new Option<string?>("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there, of all programs in one; a port alone means loopback" };
         var logLevel = new Option<LogLevel>("--log-level") { HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information, Description = "trace, debug, information, warning, error, critical or none" };
-        var command = new DetailedCommand("pager", Description, Details) { socket, local, allow };
+        var command = new DetailedCommand("pager", Description, Details) { socket, local, allow, takeover };
         sponsor.AddTo(command);
         foreach (Option option in (Option[])[memory, transport, metrics, logLevel])
         {
@@ -92,6 +93,7 @@ internal static class PagerCommand
                 Local = bound,
                 Transport = transport.Read(parsed),
                 Users = users,
+                TakesOver = parsed.GetValue(takeover),
             };
             return Serve(options, parsed.GetValue(metrics), parsed.GetValue(logLevel), startPager, parsed.InvocationConfiguration.Output);
         });
@@ -110,11 +112,13 @@ internal static class PagerCommand
 
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask), interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
 
-        // A sponsor that cannot be had is told now, not to the first program.
+        // Compiled now, what programs wait for; and a sponsor that cannot be had is told now: not to the first program.
+        Preparation.Begin();
         PagerHost.ConnectTo(options.Sponsor).Dispose();
         using var service = new PagerService(options, startPager, loggers);
         using PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
         using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.CreateCollector());
+        Preparation.Wait();
         output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Sponsor.Host}:{options.Sponsor.Port}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
         output.Flush();
         asked.Wait();

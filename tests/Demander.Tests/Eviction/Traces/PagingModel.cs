@@ -29,7 +29,7 @@ internal sealed unsafe class PagingModel : IDisposable
     public PagingModel(EvictionKind kind, IPrefetchPolicy prefetch, int pages, int resident)
     {
         (_prefetch, _resident) = (prefetch, resident);
-        _segment = Segment.Create(_segments.FreeNumber(), 1 << 30, pages, inMemoryFile: false);
+        _segment = Segment.Create(_segments.FreeNumber(), 1 << 30, pages);
         _segments.Add(_segment);
         _policy = kind.Create(_segments);
         _policy.EnsureCapacity(resident, pages);

@@ -1,0 +1,218 @@
+using Hecatonchire.Eviction;
+using Hecatonchire.Install;
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Hecatonchire.Placement;
+using Hecatonchire.Staging;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Pager;
+
+/// <summary>
+/// Going on where another pager has died, in the midst of anything. Of each page the kernel knows whether it is in the program or in staging, and that
+/// is what counts; the table that was left says where it is otherwise. A page that is here keeps no slot: what the dead pager was writing to it is not known.
+/// The evictor has carried out what was ordered, the sponsor has cut off what was sent, and nothing is done to the program before it holds the new table.
+/// </summary>
+internal sealed unsafe partial class PagerCore
+{
+    private const int PresenceStep = 4096;
+
+    private readonly record struct LeftPage(PageState State, long Slot, int Index);
+
+    /// <summary>
+    /// Before the first round. Slabs are in the slot map already. Throws <see cref="InvalidDataException"/> where what was left is not whole: the program
+    /// must not go on then.
+    /// </summary>
+    public void TakeOver(PageTableFile left)
+    {
+        bool[] isStaged = FindStaged();
+        var leaving = new PageId?[isStaged.Length];
+        long resident = 0;
+        foreach ((int number, ulong address, long pages) in left.Segments)
+        {
+            var segment = Segment.Create(number, address, pages, _tables);
+            _segments.Add(segment);
+            resident += TakeOver(segment, left.Tables(number), isStaged, leaving);
+        }
+
+        TakeOverStaging(isStaged, leaving);
+        _occupied += resident;
+        UpdateBudget();
+        EnsureQueued(_occupied + LiftPages);
+        CountInstalled((int)resident);
+        for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
+        {
+            for (long page = 0; page < segment.Pages; page++)
+            {
+                ref PageEntry entry = ref segment.Entries[page];
+                if (entry.State == PageState.Resident)
+                {
+                    Admit(new PageId(segment.Number, page), ref entry, PageArrival.Returned);
+                }
+            }
+        }
+    }
+
+    /// <summary>The program holds the new table: who waits for a page asks for it anew. What was write-protected is not, for its slot is forgotten.</summary>
+    public void BeginAfterTakeOver()
+    {
+        for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
+        {
+            if (!_program.TellsChanges)
+            {
+                _ = _program.Unprotect(segment.Address, (int)segment.Pages);
+            }
+
+            _ = _program.Wake(segment.Address, segment.Pages);
+        }
+    }
+
+    private bool[] FindStaged()
+    {
+        bool[] isStaged = new bool[_staging.Count * StagingBlocks.BlockPages];
+        for (int at = 0; at < isStaged.Length;)
+        {
+            int runs = Check(_program.FindStaged(at, isStaged.Length - at, _present));
+            for (int i = 0; i < runs; i++)
+            {
+                isStaged.AsSpan((int)(_present[i].Start >> PageSize.Shift), (int)_present[i].Pages).Fill(true);
+            }
+
+            at = runs == _present.Length ? (int)(_present[runs - 1].End >> PageSize.Shift) : isStaged.Length;
+        }
+
+        return isStaged;
+    }
+
+    /// <summary>Returns how many of its pages are in the program.</summary>
+    private long TakeOver(Segment segment, PageTables left, bool[] isStaged, PageId?[] leaving)
+    {
+        bool[] isPresent = new bool[PresenceStep];
+        long resident = 0;
+        for (long first = 0; first < segment.Pages; first += PresenceStep)
+        {
+            int count = (int)Math.Min(PresenceStep, segment.Pages - first);
+            FindPresent(segment, first, isPresent.AsSpan(0, count));
+            for (int i = 0; i < count; i++)
+            {
+                long page = first + i;
+                var before = new LeftPage(left.Entries[page].State, left.Entries[page].Slot, left.Entries[page].Index);
+                PageState state = isPresent[i] && before.State is not (PageState.Lost or PageState.Resident) && IsRegistered(segment, page)
+                    ? PageState.Resident
+                    : StateWithout(in before, isStaged);
+                switch (state)
+                {
+                    case PageState.Untouched:
+                        continue;
+                    case PageState.Resident:
+                        resident++;
+                        segment.Entries[page].Restore(state, PageEntry.NoSlot, 0);
+                        break;
+                    case PageState.Leaving:
+                        _ = leaving[before.Index] is null ? 0 : throw new InvalidDataException("two pages are at one place in staging");
+                        leaving[before.Index] = new PageId(segment.Number, page);
+                        segment.Entries[page].Restore(state, PageEntry.NoSlot, before.Index);
+                        segment.Hashes[page] = _program.StagedHash(before.Index);
+                        break;
+                    case PageState.Remote:
+                        _ = _slots.TryClaim(before.Slot) ? 0 : throw new InvalidDataException($"page {page} of segment {segment.Number} is in a slot that is none");
+                        segment.Entries[page].Restore(state, before.Slot, 0);
+                        segment.Hashes[page] = left.Hashes[page];
+                        Counters.RemotePages++;
+                        break;
+                    default:
+                        segment.Entries[page].Restore(PageState.Lost, PageEntry.NoSlot, 0);
+                        break;
+                }
+            }
+        }
+
+        return resident;
+    }
+
+    /// <summary>What a page is that is not known to be in the program.</summary>
+    private PageState StateWithout(in LeftPage before, bool[] isStaged)
+    {
+        switch (before.State)
+        {
+            case PageState.Untouched or PageState.Dropping:
+                return PageState.Untouched;
+            case PageState.Lost:
+                return PageState.Lost;
+            case PageState.Resident:
+                // If the program has given it up, that is told yet, or the next touch finds zeros as it should.
+                return PageState.Resident;
+            case PageState.Taking or PageState.Leaving when before.Index < isStaged.Length && isStaged[before.Index]:
+                return PageState.Leaving;
+            case PageState.Taking:
+                // It was not taken. Where it went the kernel has yet to tell; else the program has given it up.
+                return _program.TellsChanges ? PageState.Resident : PageState.Untouched;
+            case PageState.Leaving:
+                throw new InvalidDataException("a page is neither in the program nor in staging");
+            default:
+                // Without a slot it was being given up.
+                return before.Slot == PageEntry.NoSlot ? PageState.Untouched : PageState.Remote;
+        }
+    }
+
+    private void FindPresent(Segment segment, long first, Span<bool> isPresent)
+    {
+        isPresent.Clear();
+        ulong start = segment.Address + ((ulong)first << PageSize.Shift), end = start + ((ulong)isPresent.Length << PageSize.Shift);
+        for (ulong at = start; at < end;)
+        {
+            int runs = Check(_program.FindPresent(at, new AddressRange(at, end).Pages, _present));
+            for (int i = 0; i < runs; i++)
+            {
+                isPresent.Slice((int)((_present[i].Start - start) >> PageSize.Shift), (int)_present[i].Pages).Fill(true);
+            }
+
+            at = runs == _present.Length ? _present[runs - 1].End : end;
+        }
+    }
+
+    /// <summary>
+    /// True when what is present there is what the table is about: with something in its place that the program has mapped since, the kernel has it yet
+    /// to tell, or it is none of the pager's. What is kept out is registered too, with another userfaultfd or for another purpose.
+    /// </summary>
+    private bool IsRegistered(Segment segment, long page)
+    {
+        ulong address = segment.Address + ((ulong)page << PageSize.Shift);
+        return !_program.TellsChanges || (PagesBeforeKeptOut(address, 1) > 0 && _program.FindRegistered(address) == 0);
+    }
+
+    /// <summary>What is in staging goes on from there: the write-backs that were under way are done anew, the rest is given back.</summary>
+    private void TakeOverStaging(bool[] isStaged, PageId?[] leaving)
+    {
+        for (int block = 0; block < _staging.Count; block++)
+        {
+            int first = block * StagingBlocks.BlockPages;
+            int moved = isStaged.AsSpan(first, StagingBlocks.BlockPages).Count(true);
+            if (moved == 0)
+            {
+                continue;
+            }
+
+            ref StagingBlock left = ref _staging.Occupy(block, moved);
+            for (int i = first; i < first + StagingBlocks.BlockPages; i++)
+            {
+                _staging.Page(i) = default;
+                if (leaving[i] is { } id)
+                {
+                    _ = Check(-_program.ReadStaging(i, 1, _staging.Mirror(i)));
+                    _staging.Page(i) = new StagedPage { Id = id, Slot = PageEntry.NoSlot, State = StagedState.ToWrite };
+                    left.Pending++;
+                }
+            }
+
+            _occupied += moved;
+            _departing += moved;
+            _inProgram += moved;
+            left.IsListed = left.Pending > 0;
+            _blocksToWrite += left.IsListed ? 1 : 0;
+            RecycleIfDone(block);
+        }
+    }
+
+    private static int Check(int count) => count >= 0 ? count : throw new InvalidDataException($"the program cannot be looked at: {Errno.Describe(-count)}");
+}

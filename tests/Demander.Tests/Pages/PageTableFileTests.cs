@@ -1,0 +1,113 @@
+using Hecatonchire.Interop;
+using Hecatonchire.Pages;
+using Xunit;
+
+namespace Hecatonchire.Tests.Pages;
+
+public sealed unsafe class PageTableFileTests
+{
+    [Fact]
+    public void Another_pager_reads_what_was_written()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        (Guid Demander, Guid Instance) lender = (Guid.NewGuid(), Guid.NewGuid());
+        file.Lender = lender;
+        file.Slabs[6] = 77;
+        file.Slabs[7] = 64;
+        file.ChangesPending = true;
+        using var first = Segment.Create(0, 0x1000_0000, 1000, file);
+        using var second = Segment.Create(3, 0x9000_0000, 10, file);
+        for (int page = 0; page < 1000; page++)
+        {
+            first.Entries[page].Restore(PageState.Remote, page * 2, 0);
+            first.Hashes[page] = (ulong)page * 3;
+        }
+
+        // Its table moves, and the one behind it stays.
+        first.Resize(1_000_000);
+        second.Entries[9].Restore(PageState.Leaving, PageEntry.NoSlot, 5);
+
+        using PageTableFile read = PageTableFile.Open(file.Descriptor);
+        Assert.Equal(lender, read.Lender);
+        Assert.Equal((77UL, 64UL), (read.Slabs[6], read.Slabs[7]));
+        Assert.True(read.ChangesPending);
+        Assert.Equal([(0, 0x1000_0000UL, 1_000_000L), (3, 0x9000_0000UL, 10L)], read.Segments);
+        PageTables tables = read.Tables(0);
+        for (int page = 0; page < 1000; page++)
+        {
+            Assert.Equal((PageState.Remote, page * 2L, (ulong)page * 3), (tables.Entries[page].State, tables.Entries[page].Slot, tables.Hashes[page]));
+        }
+
+        Assert.Equal(PageState.Untouched, tables.Entries[999_999].State);
+        Assert.Equal(5, read.Tables(3).Entries[9].Index);
+    }
+
+    [Fact]
+    public void A_segment_that_is_gone_is_not_found_and_its_number_is_as_new()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        var segment = Segment.Create(0, 0x1000_0000, 10, file);
+        segment.Entries[3].Restore(PageState.Remote, 1, 0);
+        segment.Dispose();
+        Assert.Empty(file.Segments);
+
+        using var next = Segment.Create(0, 0x2000_0000, 10, file);
+        Assert.Equal(PageState.Untouched, next.Entries[3].State);
+    }
+
+    [Fact]
+    public void The_program_can_read_it_and_not_write_it()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        int descriptor = file.OpenForProgram();
+        Assert.True(descriptor >= 0);
+        Assert.Equal(-1, (nint)Libc.Map(null, 4096, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, descriptor, 0));
+
+        // Nor by opening it anew.
+        int again = Libc.Open($"/proc/self/fd/{descriptor}", Libc.O_RDWR | Libc.O_CLOEXEC, 0);
+        Assert.Equal(-1, again < 0 ? -1 : (nint)Libc.Map(null, 4096, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, again, 0));
+        Assert.NotEqual(0, Libc.Truncate(again, 0));
+
+        using PageTableFile read = PageTableFile.Open(descriptor);
+        Assert.Equal(file.Identity, PageTableFile.IdentityOf(descriptor));
+        Assert.NotEqual(file.Identity, PageTableFile.IdentityOf(0));
+        _ = Libc.Close(descriptor);
+        _ = Libc.Close(again);
+    }
+
+    [Fact]
+    public void What_is_no_such_file_is_refused()
+    {
+        int descriptor = Libc.MemoryFile("heca-test", Libc.MFD_CLOEXEC);
+        _ = Assert.Throws<InvalidDataException>(() => PageTableFile.Open(descriptor));
+        Assert.Equal(0, Libc.Truncate(descriptor, 4 << 20));
+        _ = Assert.Throws<InvalidDataException>(() => PageTableFile.Open(descriptor));
+        _ = Libc.Close(descriptor);
+    }
+
+    [Fact]
+    public void A_damaged_segment_is_refused()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        using var segment = Segment.Create(0, 0x1000_0000, 10, file);
+        byte* memory = NativeMemoryMapOf(file);
+        ulong* record = Find(memory, 0x1000_0000);
+        record[2] = 1UL << 60;
+        _ = Assert.Throws<InvalidDataException>(() => file.Segments.Count());
+        record[2] = 0;
+    }
+
+    /// <summary>Its memory starts a page before the one for messages.</summary>
+    private static byte* NativeMemoryMapOf(PageTableFile file) => file.Messages - 4096;
+
+    private static ulong* Find(byte* memory, ulong address)
+    {
+        var words = (ulong*)memory;
+        while (*words != address)
+        {
+            words++;
+        }
+
+        return words;
+    }
+}

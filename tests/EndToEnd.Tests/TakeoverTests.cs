@@ -1,0 +1,206 @@
+using System.Diagnostics;
+using System.Globalization;
+using Hecatonchire.Host;
+using Hecatonchire.Interop;
+using Hecatonchire.Tests.Harness;
+using Xunit;
+
+namespace Hecatonchire.Tests;
+
+/// <summary>The pager is killed under a program, or replaced, and the program goes on with another.</summary>
+public sealed class TakeoverTests : IDisposable
+{
+    private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(240);
+
+    private readonly string _runtime = Directory.CreateTempSubdirectory("heca-test-takeover-").FullName;
+    private readonly SponsorProcess _sponsor = new("1GiB");
+    private readonly List<Process> _started = [];
+
+    public TakeoverTests() => Capability.Require("move", UserfaultfdOpening.Try().CanMove, "this kernel has no UFFDIO_MOVE (it is in Linux 6.8)");
+
+    public void Dispose()
+    {
+        foreach (Process process in _started)
+        {
+            if (!process.HasExited)
+            {
+                process.Kill(entireProcessTree: true);
+            }
+
+            process.Dispose();
+        }
+
+        _sponsor.Dispose();
+        Directory.Delete(_runtime, recursive: true);
+    }
+
+    [Fact]
+    public void A_random_walk_whose_pager_is_killed_twenty_times_finds_every_byte_right()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Unaware, "walk", "64", "64", "input");
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
+        for (int kills = 0; kills < 20; kills++)
+        {
+            Thread.Sleep(300);
+            Assert.False(run.HasExited, $"the walk ended before it lost its pager {kills + 1} times; {(run.HasExited ? run.StandardError.ReadToEnd() : "")}");
+            pager = Replace(pager);
+        }
+
+        run.StandardInput.Close();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        Assert.Contains(" 0 lost", run.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
+    [Fact]
+    public void Sponsored_memory_that_was_asked_for_is_taken_over_too()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "8MiB", "--", Programs.Sample, "8000000");
+        Thread.Sleep(700);
+        for (int kills = 0; kills < 3 && !run.HasExited; kills++)
+        {
+            Thread.Sleep(300);
+            pager = Replace(pager);
+        }
+
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        Assert.Equal(0, End(pager));
+    }
+
+    [Fact]
+    public async Task Redis_serves_on_while_its_pager_is_killed_under_a_benchmark()
+    {
+        Capability.Require("redis", File.Exists("/usr/bin/redis-server") && File.Exists("/usr/bin/redis-benchmark"), "redis-server and redis-tools are not installed");
+        string port = FreePort().ToString(CultureInfo.InvariantCulture);
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "32MiB", "--", "redis-server", "--port", port, "--save", "", "--appendonly", "no", "--enable-debug-command", "yes");
+        for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; Redis(port, "ping") != "PONG";)
+        {
+            Assert.True(Environment.TickCount64 < end && !run.HasExited, "redis does not answer");
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal("OK", Redis(port, "debug", "populate", "100000", "key", "1000"));
+        string digest = Redis(port, "debug", "digest");
+
+        Process benchmark = StartProgram("redis-benchmark", "-p", port, "--dbnum", "1", "-t", "set,get", "-r", "50000", "-d", "1000", "-n", "60000", "-q");
+        Task<string> output = benchmark.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken), error = benchmark.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await Task.Delay(1000, TestContext.Current.CancellationToken);
+        pager = Replace(pager);
+        string told = await output.WaitAsync(s_deadline, TestContext.Current.CancellationToken), wrong = await error;
+        Assert.True(benchmark.WaitForExit(s_deadline), "the benchmark does not end");
+        Assert.True(benchmark.ExitCode == 0 && wrong.Length == 0 && !told.Contains("ERR", StringComparison.Ordinal), told + wrong);
+
+        Assert.Equal("OK", Redis(port, "-n", "1", "flushdb"));
+        Assert.Equal(digest, Redis(port, "debug", "digest"));
+        _ = Redis(port, "shutdown", "nosave");
+        EndsWell(run);
+        Assert.Equal(0, End(pager));
+    }
+
+    [Fact]
+    public void An_upgrade_in_place_ends_the_old_pager_and_keeps_its_programs()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "8MiB", "--stats", "--", Programs.Unaware, "still", "64");
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        run.StandardInput.WriteLine();
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
+
+        Process next = StartPager("--takeover");
+        Assert.True(pager.WaitForExit(s_deadline), "the old pager goes on");
+        run.StandardInput.WriteLine();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        Assert.Contains(" 0 lost", run.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        Assert.Equal(0, End(next));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(_runtime, "pager")));
+    }
+
+    [Fact]
+    public void A_program_whose_sponsor_was_restarted_meanwhile_is_stopped()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "8MiB", "--stop-after", "3", "--", Programs.Unaware, "still", "64");
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        run.StandardInput.WriteLine();
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
+
+        pager.Kill();
+        _sponsor.Kill();
+        _sponsor.StartAgain();
+        Process next = StartPager();
+        run.StandardInput.WriteLine();
+        Assert.True(run.WaitForExit(s_deadline), "the program goes on without its memory");
+        Assert.NotEqual(0, run.ExitCode);
+        Assert.DoesNotContain("ok", run.StandardOutput.ReadToEnd(), StringComparison.Ordinal);
+        Assert.Contains("its pager is gone and did not come back", run.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        next.Kill();
+        Assert.Contains("the sponsor was restarted, or is another", next.StandardError.ReadToEnd(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Kills a pager and starts the next, as a supervisor would.</summary>
+    private Process Replace(Process pager)
+    {
+        pager.Kill();
+        return StartPager();
+    }
+
+    private Process StartPager(params string[] more)
+    {
+        Process pager = Start(["pager", "--sponsor", $"127.0.0.1:{_sponsor.Endpoint.Port}", "--sponsor-key", _sponsor.Endpoint.PublicKey, "--log-level", "error", .. more]);
+        Assert.StartsWith("pager ready", pager.StandardOutput.ReadLine(), StringComparison.Ordinal);
+        return pager;
+    }
+
+    private static void EndsWell(Process run)
+    {
+        Assert.True(run.WaitForExit(s_deadline), "heca run does not end");
+        Assert.Equal(0, run.ExitCode);
+    }
+
+    private static int End(Process pager)
+    {
+        Assert.Equal(0, Libc.Kill(pager.Id, Libc.SIGTERM));
+        Assert.True(pager.WaitForExit(s_deadline), "the pager does not end");
+        return pager.ExitCode;
+    }
+
+    private string Redis(string port, params string[] arguments)
+    {
+        using Process client = StartProgram("redis-cli", ["-p", port, .. arguments]);
+        _ = _started.Remove(client);
+        string answer = client.StandardOutput.ReadToEnd().Trim();
+        client.WaitForExit();
+        return answer;
+    }
+
+    private static int FreePort()
+    {
+        using var probe = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        probe.Start();
+        return ((System.Net.IPEndPoint)probe.LocalEndpoint).Port;
+    }
+
+    private Process Start(params string[] arguments) => StartProgram(Programs.Heca, arguments);
+
+    private Process StartProgram(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["HECA_RUNTIME_DIR"] = _runtime;
+        var process = Process.Start(start)!;
+        _started.Add(process);
+        return process;
+    }
+}
