@@ -40,6 +40,8 @@ internal sealed partial class PagerService : IDisposable
     /// <summary>How long a program whose pager has died has to come: it tries twenty times a second.</summary>
     private static readonly TimeSpan ComeTime = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan RequestTime = TimeSpan.FromSeconds(5);
+
     private static readonly TimeSpan LingerTime = TimeSpan.FromSeconds(2);
 
     /// <summary>How often a pager whose `heca run` has gone is asked whether it serves somebody.</summary>
@@ -197,6 +199,14 @@ internal sealed partial class PagerService : IDisposable
 
     private void Serve(Job job, Socket client)
     {
+        // Read before anything is answered: to whom still sends, a connection that ends says only that. Who sends nothing is not waited for long.
+        client.ReceiveTimeout = (int)RequestTime.TotalMilliseconds;
+        if (!ServicePackets.Receive(client, out ServiceRequest? request))
+        {
+            return;
+        }
+
+        client.ReceiveTimeout = 0;
         var peer = PeerCredentials.Of((int)client.Handle);
         string user = Accounts.NameOf(peer.User);
         if (!_options.Users.Allows(in peer, PeerCredentials.GroupsOf((int)client.Handle)))
@@ -209,11 +219,6 @@ internal sealed partial class PagerService : IDisposable
         if (Libc.EffectiveUser() != 0 && peer.User != Libc.EffectiveUser())
         {
             Refuse(client, $"the pager at {_options.SocketPath} runs as {Accounts.NameOf(Libc.EffectiveUser())}, who cannot serve programs of {user}; one that root runs can", ExitFailed);
-            return;
-        }
-
-        if (!ServicePackets.Receive(client, out ServiceRequest? request))
-        {
             return;
         }
 
