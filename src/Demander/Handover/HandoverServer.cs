@@ -45,7 +45,7 @@ internal sealed partial class HandoverServer : IDisposable
     {
         _stop = true;
         // Closing the descriptors does not wake a thread that is in accept or recvmsg; ending the connections does.
-        Shutdown(_listener);
+        HandoverSocket.Shutdown(_listener);
         _thread.Join();
         (Thread Thread, Socket Program)[] serving;
         lock (_serving)
@@ -53,22 +53,10 @@ internal sealed partial class HandoverServer : IDisposable
             serving = [.. _serving];
         }
 
-        Array.ForEach(serving, one => Shutdown(one.Program));
+        Array.ForEach(serving, one => HandoverSocket.Shutdown(one.Program));
         Array.ForEach(serving, one => one.Thread.Join());
         _listener.Dispose();
         File.Delete(_path);
-    }
-
-    private static void Shutdown(Socket? socket)
-    {
-        try
-        {
-            socket?.Shutdown(SocketShutdown.Both);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // It had ended already.
-        }
     }
 
     private void Run()

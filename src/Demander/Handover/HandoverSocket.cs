@@ -81,4 +81,17 @@ internal static unsafe class HandoverSocket
 
         return sent == sizeof(HandoverMessage);
     }
+
+    /// <summary>Ends a connection or a listener, which wakes who waits there: closing the descriptor does not.</summary>
+    public static void Shutdown(Socket? socket)
+    {
+        try
+        {
+            socket?.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It had ended already.
+        }
+    }
 }

@@ -69,8 +69,6 @@ internal sealed unsafe class PageTableFile : IDisposable
     /// <summary>Where events of the kernel are read to: what is taken from its queue is here, whenever this process ends.</summary>
     public byte* Messages => _memory + MessagesOffset;
 
-    public const int MessagesBytes = 4096;
-
     /// <summary>Pairs of a slab's id and its slots, by the slab's index in slot numbers; 0 slots: none.</summary>
     public ulong* Slabs => (ulong*)(_memory + SlabsOffset);
 

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
+using Hecatonchire.Handover;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
@@ -135,7 +136,7 @@ internal sealed partial class PagerService : IDisposable
     public void Dispose()
     {
         _stop.Set();
-        Shutdown(_directory.Listener);
+        HandoverSocket.Shutdown(_directory.Listener);
         _thread.Join();
         Job[] left;
         lock (_gate)
@@ -143,7 +144,7 @@ internal sealed partial class PagerService : IDisposable
             left = [.. _jobs];
         }
 
-        Array.ForEach(left, job => Shutdown(job.Client));
+        Array.ForEach(left, job => HandoverSocket.Shutdown(job.Client));
         Array.ForEach(left, job => job.Thread!.Join());
         _directory.Dispose();
         _stop.Dispose();
@@ -412,18 +413,6 @@ internal sealed partial class PagerService : IDisposable
     }
 
     private static void Refuse(Socket? client, string why, int status) => _ = client is not null && ServicePackets.Send(client, new ServiceAnswer { Error = why, Status = status });
-
-    private static void Shutdown(Socket? socket)
-    {
-        try
-        {
-            socket?.Shutdown(SocketShutdown.Both);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // It had ended already.
-        }
-    }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Process {Process} of {User} was refused: --allow does not name its user")]
     private partial void LogNotAllowed(string user, int process);
