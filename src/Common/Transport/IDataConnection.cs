@@ -45,6 +45,12 @@ internal unsafe interface IDataConnection : IDisposable
     /// <summary>Once it has ended: why, in a few words for a message to people; null where there is no more to say.</summary>
     string? BreakReason => null;
 
+    /// <summary>True where a device uses the buffers of what is in flight until the connection has told its end or is disposed; false where only calls do.</summary>
+    bool IsOneSided => false;
+
+    /// <summary>The longest wait for <see cref="WaitDescriptor"/>, in milliseconds, after which there may be something to <see cref="Poll"/> all the same.</summary>
+    int WaitMsMax => int.MaxValue;
+
     /// <summary>
     /// Makes memory known to the device: every buffer of a request lies in memory that was. 0, or the errno that keeps the device
     /// from using it. May take as long as the kernel does.

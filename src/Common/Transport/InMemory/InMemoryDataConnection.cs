@@ -104,6 +104,11 @@ internal sealed unsafe class InMemoryDataConnection : IDataConnection
 
     private DataStatus Execute(in Request request)
     {
+        if (_sponsor.IsLost(request.Slab))
+        {
+            return DataStatus.Disconnected;
+        }
+
         byte* memory = _sponsor.Find(request.Slab, request.Slot, request.Pages);
         if (memory is null)
         {

@@ -7,6 +7,7 @@ namespace Hecatonchire.Transport.InMemory;
 internal sealed unsafe class InMemorySponsor : IDisposable
 {
     private readonly Dictionary<ulong, (nint Memory, uint Slots)> _slabs = [];
+    private readonly HashSet<ulong> _lost = [];
     private ulong _next = 1;
 
     /// <summary>Makes a zeroed slab of <paramref name="slots"/> pages and returns its number.</summary>
@@ -27,6 +28,15 @@ internal sealed unsafe class InMemorySponsor : IDisposable
             NativeMemory.AlignedFree((void*)removed.Memory);
         }
     }
+
+    /// <summary>Of several sponsors that this stands for, the one that had the slab is gone: requests for it fail, and no others.</summary>
+    public void LoseSlab(ulong slab)
+    {
+        _ = _lost.Add(slab);
+        RemoveSlab(slab);
+    }
+
+    public bool IsLost(ulong slab) => _lost.Contains(slab);
 
     /// <summary>The memory of a run of slots, or null where the slab is unknown or the run is not inside it.</summary>
     public byte* Find(ulong slab, uint slot, int pages) =>

@@ -106,6 +106,8 @@ internal sealed unsafe partial class RdmaDataConnection : IDataConnection
         }
     }
 
+    public bool IsOneSided => true;
+
     public string Transport => "rdma";
 
     /// <summary>The sponsor's number of the protection domain that this connection's keys must be of.</summary>

@@ -22,6 +22,9 @@ internal sealed unsafe partial class ReconnectingDataConnection
     private IDataConnection? _retired;
     private IDataConnection? _offered;
 
+    /// <summary>What was detached last may use buffers until it is disposed: it had not told all.</summary>
+    private bool _isInUse;
+
     /// <summary>Something has completed over the connection inside.</summary>
     private bool _hasProgressed = true;
 
@@ -112,11 +115,13 @@ internal sealed unsafe partial class ReconnectingDataConnection
     {
         BreakReason = inner.BreakReason;
         Detach();
+        _isInUse = false;
     }
 
     private void Detach()
     {
         Unwatch();
+        _isInUse = _inner!.IsOneSided;
         _isStalled = !_hasProgressed && _table.Count > 0;
         Volatile.Write(ref _retired, _inner);
         _inner = null;
@@ -162,6 +167,8 @@ internal sealed unsafe partial class ReconnectingDataConnection
         }
     }
 
+    private bool IsInUse => _isInUse && Volatile.Read(ref _retired) is not null;
+
     /// <summary>The link: true while there is no connection and none is offered.</summary>
     public bool IsDetached => _phase == Phase.Detached;
 
@@ -189,7 +196,15 @@ internal sealed unsafe partial class ReconnectingDataConnection
     }
 
     /// <summary>The link: ends a connection that was detached, and with it the use of the caller's buffers.</summary>
-    public void DisposeRetired() => Interlocked.Exchange(ref _retired, null)?.Dispose();
+    public void DisposeRetired()
+    {
+        if (Volatile.Read(ref _retired) is { } retired)
+        {
+            // Not gone before it has ended: the user's thread goes by that.
+            retired.Dispose();
+            Volatile.Write(ref _retired, null);
+        }
+    }
 
     /// <summary>The link: makes a new connection fit to take this one's place. Throws <see cref="DataConnectionException"/> where it cannot.</summary>
     public void Prepare(IDataConnection fresh)

@@ -1,4 +1,5 @@
 using Hecatonchire.Interop;
+using Hecatonchire.Transport.Striped;
 
 namespace Hecatonchire.Transport.Reconnecting;
 
@@ -8,7 +9,7 @@ namespace Hecatonchire.Transport.Reconnecting;
 /// writes the same bytes, because its buffer is not changed before it completes. Broken only when the link gives up, or when the
 /// sponsor refuses a request, which no other connection would change. Belongs to its link, which ends it.
 /// </summary>
-internal sealed unsafe partial class ReconnectingDataConnection : IDataConnection
+internal sealed unsafe partial class ReconnectingDataConnection : ISponsorConnection
 {
     private readonly InFlightTable _table;
     private readonly DataLink _link;
@@ -44,6 +45,8 @@ internal sealed unsafe partial class ReconnectingDataConnection : IDataConnectio
     public int FreeRequests => _isLost ? 0 : _table.Free;
 
     public bool IsBroken => _isLost;
+
+    public bool IsAway => _inner is null && !_isLost;
 
     public string? BreakReason { get; private set; }
 
@@ -116,6 +119,26 @@ internal sealed unsafe partial class ReconnectingDataConnection : IDataConnectio
     }
 
     public void Spin() => _inner?.Spin();
+
+    public int Withdraw(Span<ulong> cookies)
+    {
+        int count = 0;
+        while (IsAway && !IsInUse && count < cookies.Length && _table.TryGetOldest(out int place) && _table.TryRemove(place, out ulong cookie))
+        {
+            cookies[count++] = cookie;
+        }
+
+        return count;
+    }
+
+    public void Leave(string why)
+    {
+        if (_inner is not null && !_isLost)
+        {
+            BreakReason = why;
+            Detach();
+        }
+    }
 
     /// <summary>
     /// Turns what the connection inside reported, from <paramref name="done"/> on, into what the caller is told. A request it could not

@@ -1,0 +1,196 @@
+using Hecatonchire.Interop;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Transport.Striped;
+
+/// <summary>Finds the first run of used slots of a stripe from a slot on, at most <paramref name="most"/> long; its length, 0 when there is none.</summary>
+internal delegate int UsedSlots(ulong stripe, uint from, int most, out uint first);
+
+/// <summary>
+/// Fills replicas that are being made, while the program goes on: reads what is used of the stripe from a live replica and writes it to the new one, which gets the
+/// program's writes too from the beginning. What the program writes to while it is under way here is copied once more. One replica at a time, at a bounded
+/// rate. On the pager thread.
+/// </summary>
+internal sealed unsafe class StripeCopier : IDisposable
+{
+    /// <summary>Pages of one copy, and copies at once: twice what a run of pages takes to and from a sponsor.</summary>
+    private const int WindowPages = 64;
+    private const int Windows = 2;
+
+    private readonly SponsorSet _set;
+    private readonly UsedSlots _used;
+    private readonly Window[] _windows = new Window[Windows];
+    private readonly byte* _memory = NativeMemoryMap.Populate((nuint)(Windows * WindowPages) << PageSize.Shift);
+    private ulong _stripe;
+    private int _target = -1;
+    private uint _cursor;
+    private long _allowance;
+    private long _allowedAt;
+
+    private enum WindowState
+    {
+        Idle,
+
+        /// <summary>It has slots, and waits for the program's writes to them to end.</summary>
+        Settling,
+        Reading,
+        ToWrite,
+        Writing,
+    }
+
+    private struct Window
+    {
+        public WindowState State;
+        public uint First;
+        public int Pages;
+
+        /// <summary>The program has written there since it was read.</summary>
+        public bool IsDirty;
+    }
+
+    public StripeCopier(SponsorSet set, UsedSlots used)
+    {
+        (_set, _used) = (set, used);
+        _ = set.Reader.Register(_memory, (nuint)(Windows * WindowPages) << PageSize.Shift);
+        _ = set.Writer.Register(_memory, (nuint)(Windows * WindowPages) << PageSize.Shift);
+    }
+
+    /// <summary>Bytes a second at most.</summary>
+    public long BytesPerSecondMax { get; init; } = 512L << 20;
+
+    /// <summary>A replica has become live: stripe, sponsor.</summary>
+    public Action<ulong, int>? OnFilled { get; init; }
+
+    public bool IsBusy => _target >= 0;
+
+    /// <summary>Bytes copied since this began.</summary>
+    public long CopiedBytes { get; private set; }
+
+    /// <summary>Begins to fill the replica of the stripe on a sponsor, which was added as such. One at a time.</summary>
+    public void Begin(ulong stripe, int sponsor) => (_stripe, _target, _cursor) = (stripe, sponsor, 0);
+
+    /// <summary>Goes on as far as it can now.</summary>
+    public void Step()
+    {
+        if (_target < 0)
+        {
+            return;
+        }
+
+        bool isWanted = _set.Stripes[_stripe] is { IsLost: false } stripe && SponsorSet.Find(stripe, _target) is >= 0 and var place
+            && stripe.Replicas[place].State == ReplicaState.Filling;
+        Allow();
+        bool isIdle = true;
+        for (int i = 0; i < Windows; i++)
+        {
+            ref Window window = ref _windows[i];
+            if (window.State == WindowState.Idle && isWanted && _allowance > 0)
+            {
+                window.Pages = _used(_stripe, _cursor, Math.Min(WindowPages, Math.Min(_set.Reader.PagesPerRequestMax, _set.Writer.PagesPerRequestMax)), out window.First);
+                if (window.Pages > 0)
+                {
+                    _cursor = window.First + (uint)window.Pages;
+                    _allowance -= (long)window.Pages << PageSize.Shift;
+                    window.State = WindowState.Settling;
+                }
+            }
+
+            StepWindow(i, ref window, isWanted);
+            isIdle &= window.State == WindowState.Idle;
+        }
+
+        if (isIdle && (!isWanted || (_allowance > 0 && _used(_stripe, _cursor, 1, out _) == 0)))
+        {
+            End(isWanted);
+        }
+    }
+
+    public void Dispose()
+    {
+        _set.Reader.Unregister(_memory);
+        _set.Writer.Unregister(_memory);
+        _ = Libc.Unmap(_memory, (nuint)(Windows * WindowPages) << PageSize.Shift);
+    }
+
+    /// <summary>The program writes to a stripe.</summary>
+    internal void NoteWrite(ulong stripe, uint slot, int pages)
+    {
+        if (_target < 0 || stripe != _stripe)
+        {
+            return;
+        }
+
+        for (int i = 0; i < Windows; i++)
+        {
+            ref Window window = ref _windows[i];
+            window.IsDirty |= window.State != WindowState.Idle && slot < window.First + (uint)window.Pages && slot + (uint)pages > window.First;
+        }
+    }
+
+    /// <summary>What was asked for window <paramref name="index"/> has ended.</summary>
+    internal void NoteEnd(int index, bool isDone)
+    {
+        ref Window window = ref _windows[index];
+        if (!isDone)
+        {
+            // The source or the target is out, which the next step finds; else it goes again.
+            window.State = WindowState.Settling;
+        }
+        else if (window.State == WindowState.Reading)
+        {
+            window.State = WindowState.ToWrite;
+        }
+        else
+        {
+            CopiedBytes += (long)window.Pages << PageSize.Shift;
+            window.State = window.IsDirty ? WindowState.Settling : WindowState.Idle;
+        }
+    }
+
+    private void StepWindow(int index, ref Window window, bool isWanted)
+    {
+        byte* buffer = _memory + ((nint)(index * WindowPages) << PageSize.Shift);
+        switch (window.State)
+        {
+            case WindowState.Settling or WindowState.ToWrite when !isWanted:
+                window.State = WindowState.Idle;
+                break;
+            case WindowState.Settling when !_set.Writer.IsWriting(_stripe, window.First, window.Pages):
+                window.IsDirty = false;
+                if (_set.Reader.TryPostCopy(index, _stripe, window.First, window.Pages, buffer, -1))
+                {
+                    window.State = WindowState.Reading;
+                }
+
+                break;
+            case WindowState.ToWrite when _set.Writer.TryPostCopy(index, _stripe, window.First, window.Pages, buffer, _target):
+                window.State = WindowState.Writing;
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void Allow()
+    {
+        long now = _set.Clock();
+        long gained = (now - _allowedAt) * (BytesPerSecondMax / 1000);
+        if (gained > 0)
+        {
+            // What was not used in ten milliseconds is forgone.
+            _allowance = Math.Min(_allowance + gained, BytesPerSecondMax / 100);
+            _allowedAt = now;
+        }
+    }
+
+    private void End(bool isWanted)
+    {
+        int target = _target;
+        _target = -1;
+        if (isWanted && _set.Stripes[_stripe] is { } stripe)
+        {
+            stripe.Replicas[SponsorSet.Find(stripe, target)].State = ReplicaState.Live;
+            OnFilled?.Invoke(_stripe, target);
+        }
+    }
+}
