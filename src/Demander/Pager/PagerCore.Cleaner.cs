@@ -123,7 +123,7 @@ internal sealed unsafe partial class PagerCore
             ref PageEntry entry = ref Entry(id);
             byte* copy = _program.SnapshotData + ((nint)i << PageSize.Shift);
             if (errno != 0 || entry.State != PageState.Resident || entry.IsProtected || PageHash.IsZero(copy)
-                || (entry.Slot != PageEntry.NoSlot && _segments[id.Segment].Hashes[id.Page] == _program.SnapshotHash(i)))
+                || (HoldsVersions(entry.Slot) && _segments[id.Segment].Hashes[id.Page] == _program.SnapshotHash(i)))
             {
                 continue;
             }
@@ -192,7 +192,7 @@ internal sealed unsafe partial class PagerCore
         _cleanWrites--;
         if (status != DataStatus.Done)
         {
-            SponsorLost = true;
+            SponsorLost |= _writer.IsBroken;
             ReleaseCleaned(first, run);
             return;
         }

@@ -88,7 +88,7 @@ internal sealed unsafe partial class PagerCore
         int rest = 0;
         for (int i = 0; i < count;)
         {
-            if (Entry(_victims[i]).IsProtected && CanClear)
+            if (CanClear && IsInItsSlot(in Entry(_victims[i])))
             {
                 i += ClearRun(i, count);
             }

@@ -293,7 +293,7 @@ internal sealed unsafe partial class PagerCore
             }
             else
             {
-                SponsorLost = true;
+                SponsorLost |= _reader.IsBroken;
                 LoseFetched(ref fetch);
             }
 

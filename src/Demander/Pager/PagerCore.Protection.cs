@@ -53,6 +53,9 @@ internal sealed unsafe partial class PagerCore
         NoteProgramError(_program.Unprotect(AddressOf(first), run));
     }
 
+    /// <summary>True when what a resident page holds can be had from its slot.</summary>
+    private bool IsInItsSlot(in PageEntry entry) => entry.IsProtected && !_slots.IsClosed(entry.Slot);
+
     /// <summary>Orders an unchanged page dropped, with the next ones of <see cref="_victims"/> that adjoin it; returns how many.</summary>
     private int ClearRun(int start, int count)
     {
@@ -61,7 +64,7 @@ internal sealed unsafe partial class PagerCore
         while (start + run < count && _victims[start + run].Order == first.Order + (ulong)run)
         {
             ref PageEntry entry = ref Entry(_victims[start + run]);
-            if (!entry.IsProtected)
+            if (!IsInItsSlot(in entry))
             {
                 break;
             }

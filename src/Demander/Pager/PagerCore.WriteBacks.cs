@@ -95,7 +95,7 @@ internal sealed unsafe partial class PagerCore
     }
 
     private bool IsUnchanged(int staged, in StagedPage page) =>
-        DirtyTracking != DirtyTracking.None && Entry(page.Id).Slot != PageEntry.NoSlot
+        DirtyTracking != DirtyTracking.None && HoldsVersions(Entry(page.Id).Slot)
         && _segments[page.Id.Segment].Hashes[page.Id.Page] == _program.StagedHash(staged);
 
     private void DropClean(ref StagedPage page)
@@ -134,11 +134,14 @@ internal sealed unsafe partial class PagerCore
         hint = page.Slot + 1;
     }
 
-    /// <summary>The slot of a page whose contents have changed, to be written; none where others have theirs there, who keep it.</summary>
+    /// <summary>True for a slot that still holds what was written there.</summary>
+    private bool HoldsVersions(long slot) => slot != PageEntry.NoSlot && !_slots.IsClosed(slot);
+
+    /// <summary>The slot of a page whose contents have changed, to be written; none where others have theirs there, who keep it, or where nothing can be written.</summary>
     private long TakeSlot(ref PageEntry entry)
     {
         long slot = entry.Slot;
-        if (slot != PageEntry.NoSlot && _slots.IsShared(slot))
+        if (slot != PageEntry.NoSlot && (_slots.IsShared(slot) || _slots.IsClosed(slot)))
         {
             _slots.Release(slot);
             slot = PageEntry.NoSlot;
@@ -228,6 +231,12 @@ internal sealed unsafe partial class PagerCore
             }
 
             ref StagedPage page = ref _staging.Page(staged);
+            if (page.Slot != PageEntry.NoSlot && _slots.IsClosed(page.Slot))
+            {
+                _slots.Release(page.Slot);
+                page.Slot = PageEntry.NoSlot;
+            }
+
             if (page.Slot == PageEntry.NoSlot && (page.Slot = _slots.Allocate(PageEntry.NoSlot)) == PageEntry.NoSlot)
             {
                 // Slots of recalled pages whose writes are still in flight come back with their acknowledgements.
@@ -294,9 +303,9 @@ internal sealed unsafe partial class PagerCore
 
             int staged = (int)(_completions[i].Cookie >> 16);
             int pages = (int)(_completions[i].Cookie & 0xFFFF);
-            if (_completions[i].Status != DataStatus.Done)
+            if (_completions[i].Status != DataStatus.Done || _slots.IsClosed(_staging.Page(staged).Slot))
             {
-                SponsorLost = true;
+                SponsorLost |= _writer.IsBroken;
                 KeepUnwritten(staged, pages);
                 continue;
             }
@@ -310,9 +319,16 @@ internal sealed unsafe partial class PagerCore
         return count > 0;
     }
 
-    /// <summary>A WRITE failed: the staged copies are the only ones now; they stay, and answer faults. Recalled ones are done with.</summary>
+    /// <summary>
+    /// A WRITE failed: the staged copies are the only ones now; they stay, answer faults, and are written elsewhere if there is an elsewhere. Recalled ones are
+    /// done with.
+    /// </summary>
     private void KeepUnwritten(int staged, int pages)
     {
+        ref StagingBlock block = ref _staging.Block(staged / StagingBlocks.BlockPages);
+        block.WriteCursor = Math.Min(block.WriteCursor, staged % StagingBlocks.BlockPages);
+        _blocksToWrite += block.IsListed ? 0 : 1;
+        block.IsListed = true;
         for (int i = staged; i < staged + pages; i++)
         {
             ref StagedPage page = ref _staging.Page(i);

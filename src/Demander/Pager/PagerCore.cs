@@ -70,6 +70,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
+    private bool _mayGrow;
     private bool _hasLeft;
 
     /// <summary>A fault waits for a page that the evictor has; stays set until the evictor has nothing left to do.</summary>
@@ -178,7 +179,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     public void LimitByPressure(long bytes) => _pressurePages = bytes == long.MaxValue ? bytes : Math.Max(0, bytes) >> PageSize.Shift;
 
     /// <summary>What may be in the program at all: resident, staged and, where taking copies, both at once.</summary>
-    private long Ceiling => Math.Max(AllowancePagesMin, Captures ? CapturedCeiling : Math.Min(_budgetPages, _pressurePages));
+    private long Ceiling => Math.Max(AllowancePagesMin, Captures ? CapturedCeiling : _mayGrow ? long.MaxValue / 2 : Math.Min(_budgetPages, _pressurePages));
 
     /// <summary>What installs may fill. Where taking copies, the copies of one batch need room too, or nothing could ever leave.</summary>
     private long Allowance => Ceiling - (_program.TakeCopies ? Math.Clamp(Ceiling / 16, CopyPagesMin, StagingBlocks.BlockPages) : 0);
@@ -281,11 +282,18 @@ internal sealed unsafe partial class PagerCore : IDisposable
         }
     }
 
+    /// <summary>Where there are too few slots for what was promised one, pages stay here, whatever the bound is.</summary>
+    public void LetGrow(bool mayGrow)
+    {
+        _mayGrow = mayGrow && !Captures;
+        UpdateBudget();
+    }
+
     private void UpdateBudget()
     {
         long all = Captures ? CapturedPages + _outsidePages : _segments.TotalPages;
         _budgetPages = _local.Resolve(all << PageSize.Shift) >> PageSize.Shift;
-        EnsureQueued(Captures ? Math.Max(Math.Max(_budgetPages, _liftedPages), Math.Max(_occupied, _inheritedPages + ChildBound)) : Math.Min(_budgetPages, all));
+        EnsureQueued(Captures ? Math.Max(Math.Max(_budgetPages, _liftedPages), Math.Max(_occupied, _inheritedPages + ChildBound)) : _mayGrow ? all : Math.Min(_budgetPages, all));
     }
 
     private bool TryReserve(long pages)

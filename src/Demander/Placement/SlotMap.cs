@@ -32,6 +32,9 @@ internal sealed unsafe class SlotMap : IDisposable
         public uint Cursor;
         public ulong* Used;
 
+        /// <summary>What it held is lost: no slot of it is given out, and what is in one is not what was written.</summary>
+        public bool IsClosed;
+
         /// <summary>Per slot its owners beyond the first; null until there is one that has some.</summary>
         public ushort* Shares;
     }
@@ -92,7 +95,7 @@ internal sealed unsafe class SlotMap : IDisposable
             return false;
         }
 
-        if ((_slabs[index].Used[at >> 6] & (1UL << (int)(at & 63))) != 0)
+        if (IsUsed(in _slabs[index], at))
         {
             Share(slot);
         }
@@ -102,6 +105,67 @@ internal sealed unsafe class SlotMap : IDisposable
         }
 
         return true;
+    }
+
+    /// <summary>What the slab held is lost: its slots stay their owners' until they are released, and are given out no more.</summary>
+    public void Close(ulong id)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            ref Slab slab = ref _slabs[i];
+            if (slab.Slots != 0 && slab.Id == id && !slab.IsClosed)
+            {
+                slab.IsClosed = true;
+                TotalSlots -= slab.Slots;
+                FreeSlots -= slab.Free;
+            }
+        }
+    }
+
+    /// <summary>How many slots of a slab are used.</summary>
+    public long UsedOf(ulong id)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_slabs[i].Slots != 0 && _slabs[i].Id == id)
+            {
+                return _slabs[i].Slots - _slabs[i].Free;
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>True when what was written to the slot is lost.</summary>
+    public bool IsClosed(long slot) => _slabs[slot >> SlotBits].IsClosed;
+
+    /// <summary>The first run of used slots of a slab from <paramref name="from"/> on, at most <paramref name="most"/> long. Its length; 0 when there is none.</summary>
+    public int FindUsed(ulong id, uint from, int most, out uint first)
+    {
+        first = 0;
+        for (int i = 0; i < _count; i++)
+        {
+            ref readonly Slab slab = ref _slabs[i];
+            if (slab.Slots != 0 && slab.Id == id)
+            {
+                while (from < slab.Slots && !IsUsed(in slab, from))
+                {
+                    // By words where a whole one is free.
+                    from = (from & 63) == 0 && slab.Used[from >> 6] == 0 ? from + 64 : from + 1;
+                }
+
+                first = from;
+                int run = 0;
+                while (run < most && from + run < slab.Slots && IsUsed(in slab, from + (uint)run))
+                {
+                    run++;
+                }
+
+                return run;
+            }
+        }
+
+        return 0;
     }
 
     /// <summary>
@@ -114,11 +178,11 @@ internal sealed unsafe class SlotMap : IDisposable
         for (int i = 0; i < _count; i++)
         {
             ref Slab slab = ref _slabs[i];
-            if (slab.Slots != 0 && slab.Free == slab.Slots && TotalSlots - slab.Slots >= needed)
+            if (slab.Slots != 0 && slab.Free == slab.Slots && (slab.IsClosed || TotalSlots - slab.Slots >= needed))
             {
                 (id, slots) = (slab.Id, slab.Slots);
-                TotalSlots -= slots;
-                FreeSlots -= slots;
+                TotalSlots -= slab.IsClosed ? 0 : slots;
+                FreeSlots -= slab.IsClosed ? 0 : slots;
                 Unmap(in slab);
                 slab = default;
                 Write(i);
@@ -146,7 +210,7 @@ internal sealed unsafe class SlotMap : IDisposable
         {
             ref Slab near = ref _slabs[hint >> SlotBits];
             uint at = (uint)(hint & SlotInSlabMask);
-            if (at < near.Slots && (near.Used[at >> 6] & (1UL << (int)(at & 63))) == 0)
+            if (at < near.Slots && !near.IsClosed && !IsUsed(in near, at))
             {
                 return Take(ref near, (int)(hint >> SlotBits), at);
             }
@@ -155,7 +219,7 @@ internal sealed unsafe class SlotMap : IDisposable
         for (int tried = 0; tried < _count; tried++)
         {
             ref Slab slab = ref _slabs[_current];
-            if (slab.Free > 0)
+            if (slab.Free > 0 && !slab.IsClosed)
             {
                 return Take(ref slab, _current, NextFree(ref slab));
             }
@@ -207,7 +271,7 @@ internal sealed unsafe class SlotMap : IDisposable
 
         slab.Used[at >> 6] &= ~bit;
         slab.Free++;
-        FreeSlots++;
+        FreeSlots += slab.IsClosed ? 0 : 1;
     }
 
     public void Dispose()
@@ -222,6 +286,8 @@ internal sealed unsafe class SlotMap : IDisposable
 
         _count = 0;
     }
+
+    private static bool IsUsed(in Slab slab, uint at) => (slab.Used[at >> 6] & (1UL << (int)(at & 63))) != 0;
 
     private void Write(int index)
     {

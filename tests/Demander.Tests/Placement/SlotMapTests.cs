@@ -140,4 +140,48 @@ public class SlotMapTests
         Assert.Equal((1UL, 64U), (slab, slots));
         Assert.Equal(-1, map.Allocate(0));
     }
+
+    [Fact]
+    public void A_slab_whose_contents_are_lost_gives_out_no_slots_and_goes_with_the_last_of_them()
+    {
+        using var map = new SlotMap();
+        Assert.True(map.Add(11, 64));
+        Assert.True(map.Add(12, 64));
+        long lost = map.Allocate(-1), shared = map.Allocate(-1);
+        map.Share(shared);
+        map.Close(11);
+        map.Close(11);
+        Assert.Equal((64L, 64L, 2L), (map.TotalSlots, map.FreeSlots, map.UsedOf(11)));
+        Assert.True(map.IsClosed(lost));
+
+        long next = map.Allocate(lost + 5);
+        Assert.Equal(12UL, map.Locate(next, out _));
+        Assert.False(map.IsClosed(next));
+
+        map.Release(lost);
+        map.Release(shared);
+        Assert.False(map.TryRemoveIdle(64, out _, out _));
+        map.Release(shared);
+        Assert.True(map.TryRemoveIdle(64, out ulong slab, out uint slots));
+        Assert.Equal((11UL, 64U, 64L, 63L), (slab, slots, map.TotalSlots, map.FreeSlots));
+    }
+
+    [Fact]
+    public void Runs_of_used_slots_are_found_in_their_order()
+    {
+        using var map = new SlotMap();
+        Assert.True(map.Add(11, 256));
+        long[] all = [.. Enumerable.Range(0, 256).Select(_ => map.Allocate(-1))];
+        foreach (long slot in all.Where((_, i) => i is not (3 or 4 or (>= 190 and < 200))))
+        {
+            map.Release(slot);
+        }
+
+        Assert.Equal((2, 3U), (map.FindUsed(11, 0, 64, out uint first), first));
+        Assert.Equal((1, 3U), (map.FindUsed(11, 0, 1, out first), first));
+        Assert.Equal((10, 190U), (map.FindUsed(11, 5, 64, out first), first));
+        Assert.Equal((3, 197U), (map.FindUsed(11, 197, 64, out first), first));
+        Assert.Equal(0, map.FindUsed(11, 200, 64, out _));
+        Assert.Equal(0, map.FindUsed(99, 0, 64, out _));
+    }
 }

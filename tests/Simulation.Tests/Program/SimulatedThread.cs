@@ -33,6 +33,9 @@ internal sealed unsafe class SimulatedThread(int number, SimulatedProgramMemory 
     /// <summary>Pages that the thread stays away from: someone gives them up politely.</summary>
     public Func<int, bool> IsAvoided { get; set; } = _ => false;
 
+    /// <summary>Told of a page whose access raised SIGBUS.</summary>
+    public Action<int> OnBus { get; set; } = _ => { };
+
     /// <summary>The page of the access it is in; -1: none.</summary>
     public int Page => _page;
 
@@ -60,6 +63,7 @@ internal sealed unsafe class SimulatedThread(int number, SimulatedProgramMemory 
                 return;
             case Touch.Bus:
                 BusErrors++;
+                OnBus(_page);
                 model.Lose(_page);
                 break;
             case Touch.Done when _isWrite:

@@ -21,7 +21,7 @@ internal sealed unsafe partial class Simulation
                 throw new SimulationException($"hang: {_memory.Describe(i)}, the pager has it {StateOf(_memory.WaitPage(i))}");
             }
 
-            if (_threads[i].BusErrors > 0 && !_core.SponsorLost)
+            if (_threads[i].BusErrors > 0 && !_core.SponsorLost && _settings.LossesPerMillion == 0)
             {
                 throw new SimulationException("SIGBUS although no sponsor was lost");
             }
@@ -75,6 +75,12 @@ internal sealed unsafe partial class Simulation
         if (entry.State is not (PageState.Remote or PageState.Fetching or PageState.Held or PageState.Clearing))
         {
             throw new SimulationException($"the last copy of page {page} is dropped from staging; the pager has it {entry.State}");
+        }
+
+        if (_core.Slots.IsClosed(entry.Slot))
+        {
+            // It was there, and is lost since.
+            return;
         }
 
         ulong slab = _core.Slots.Locate(entry.Slot, out uint slot);

@@ -81,7 +81,9 @@ internal sealed partial class Simulation
         if (missing > 0)
         {
             uint slots = (uint)((missing + 63) & ~63L);
-            Assert.True(_core.Slots.Add(_sponsor.AddSlab(slots), slots));
+            ulong slab = _sponsor.AddSlab(slots);
+            Assert.True(_core.Slots.Add(slab, slots));
+            _slabs.Add(slab);
         }
     }
 
@@ -152,6 +154,7 @@ internal sealed partial class Simulation
         while (_core.Slots.TryRemoveIdle(_core.Segments.TotalPages, out ulong slab, out _))
         {
             _sponsor.RemoveSlab(slab);
+            _ = _slabs.Remove(slab);
         }
     }
 

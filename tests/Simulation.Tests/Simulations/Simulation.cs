@@ -80,7 +80,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         _threads = new SimulatedThread[settings.Threads];
         for (int i = 0; i < _threads.Length; i++)
         {
-            _threads[i] = new SimulatedThread(i, _memory, _model, _segments, settings.Seed + 10 + i) { IsAvoided = IsAvoided };
+            _threads[i] = new SimulatedThread(i, _memory, _model, _segments, settings.Seed + 10 + i) { IsAvoided = IsAvoided, OnBus = CheckLoss };
         }
     }
 
@@ -183,6 +183,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
             _ = _link.Step();
         }
 
+        StepLoss(mayStart);
         StepChange(mayStart);
         StepFork(mayStart);
         StepChildren();

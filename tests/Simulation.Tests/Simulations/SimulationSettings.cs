@@ -41,13 +41,16 @@ internal sealed record SimulationSettings
     public int CutsPerMillion { get; init; }
     /// <summary>How often the pager dies in a round, and another goes on.</summary>
     public int DeathsPerMillion { get; init; }
+
+    /// <summary>How often one of several sponsors is lost, with a slab.</summary>
+    public int LossesPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }
     public int LostWakesPerMillion { get; init; }
 
     public bool TellsChanges => ChangesPerThousand > 0;
 
     /// <summary>True: the program maps its memory itself, and the pager takes it over.</summary>
-    public bool Captures => TellsChanges && Seed % 4 == 0;
+    public bool Captures => TellsChanges && Seed % 4 == 0 && LossesPerMillion == 0;
 
     public bool Disconnects => ReaderEndsAt != 0 || WriterEndsAt != 0;
 
@@ -79,7 +82,8 @@ internal sealed record SimulationSettings
             ChangesPerThousand = !takeCopies && !isRude && seed % 2 == 0 ? 5 + (seed % 3 * 20) : 0,
             QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
             CutsPerMillion = !disconnects && seed % 3 == 1 ? 20_000 : 0,
-            DeathsPerMillion = !disconnects && seed % 3 != 1 && seed % 5 < 2 ? 10_000 : 0,
+            DeathsPerMillion = !disconnects && seed % 3 != 1 && seed % 5 < 2 && seed % 7 != 3 ? 10_000 : 0,
+            LossesPerMillion = !disconnects && seed % 7 == 3 && seed % 3 != 1 ? 1000 : 0,
             ReaderEndsAt = disconnects && readerEnds ? random.Next(1, 1000) : 0,
             WriterEndsAt = disconnects && !readerEnds ? random.Next(1, 200) : 0,
         };

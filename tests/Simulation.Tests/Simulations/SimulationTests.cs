@@ -55,6 +55,7 @@ public class SimulationTests
             Assert.True(totals.Captured > 0, "no memory was captured");
             Assert.True(totals.Adopted > 0, "no page was adopted");
             Assert.True(totals.Deaths > 0, "no pager died");
+            Assert.True(totals.Losses > 0, "no sponsor of several was lost");
             Assert.True(totals.Forks > 0 && totals.ChildAccesses > 0, "no child was forked");
         }
     }
@@ -100,8 +101,11 @@ public class SimulationTests
 
         public long Stops { get; private set; }
 
+        public long Losses { get; private set; }
+
         public void Add(Simulation simulation)
         {
+            Losses += simulation.Losses;
             Deaths += simulation.Deaths;
             Stops += simulation.Stops;
             Forks += simulation.Forks;
