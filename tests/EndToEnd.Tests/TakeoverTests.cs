@@ -142,7 +142,8 @@ public sealed class TakeoverTests : IDisposable
         Assert.DoesNotContain("ok", run.StandardOutput.ReadToEnd(), StringComparison.Ordinal);
         Assert.Contains("its pager is gone and did not come back", run.StandardError.ReadToEnd(), StringComparison.Ordinal);
         next.Kill();
-        Assert.Contains("the sponsor was restarted, or is another", next.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        string told = next.StandardError.ReadToEnd();
+        Assert.True(told.Contains("the sponsor was restarted, or is another", StringComparison.Ordinal), told);
     }
 
     /// <summary>Kills a pager and starts the next, as a supervisor would.</summary>

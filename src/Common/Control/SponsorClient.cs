@@ -118,14 +118,14 @@ internal sealed partial class SponsorClient : IDisposable
     }
 
     /// <summary>Borrows a slab: a power of two of bytes between the limits in <see cref="Hello"/>.</summary>
-    public SlabEntry AllocateSlab(long bytes)
+    public SlabEntry AllocateSlab(long bytes, TimeSpan? timeout = null)
     {
-        AllocateAnswer answer = Ask<AllocateAnswer>(id => new AllocateRequest(id, bytes));
+        AllocateAnswer answer = Ask<AllocateAnswer>(id => new AllocateRequest(id, bytes), timeout);
         return new SlabEntry(answer.Slab, answer.Bytes);
     }
 
     /// <summary>Gives a slab back. Its contents are gone; a request on it that is under way ends the data connection.</summary>
-    public void FreeSlab(ulong slab) => Ask<FreeAnswer>(id => new FreeRequest(id, slab));
+    public void FreeSlab(ulong slab, TimeSpan? timeout = null) => Ask<FreeAnswer>(id => new FreeRequest(id, slab), timeout);
 
     /// <summary>Where a slab is in the sponsor's memory and the key that opens it to RDMA connections of the domain.</summary>
     public (ulong Address, uint Key) RequestKey(ulong slab, uint domain)
@@ -151,7 +151,7 @@ internal sealed partial class SponsorClient : IDisposable
     /// <summary>The slabs that the sponsor holds for this demander.</summary>
     public IReadOnlyList<SlabEntry> ListSlabs() => Ask<ListAnswer>(id => new ListRequest(id)).Slabs;
 
-    public StatsAnswer Stats() => Ask<StatsAnswer>(id => new StatsRequest(id));
+    public StatsAnswer Stats(TimeSpan? timeout = null) => Ask<StatsAnswer>(id => new StatsRequest(id), timeout);
 
     public void Dispose()
     {
@@ -172,8 +172,8 @@ internal sealed partial class SponsorClient : IDisposable
         _wake.Dispose();
     }
 
-    private T Ask<T>(Func<ulong, ControlRequest> make)
-        where T : ControlAnswer => Ask<T>(make, pending => pending.Wait(_options.RequestTimeout) || pending.Abandon());
+    private T Ask<T>(Func<ulong, ControlRequest> make, TimeSpan? timeout = null)
+        where T : ControlAnswer => Ask<T>(make, pending => pending.Wait(timeout ?? _options.RequestTimeout) || pending.Abandon());
 
     /// <summary><paramref name="wait"/> returns false when it has abandoned the request.</summary>
     private T Ask<T>(Func<ulong, ControlRequest> make, Func<Pending, bool> wait)

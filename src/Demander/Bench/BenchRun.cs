@@ -4,6 +4,7 @@ using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Eviction;
 using Hecatonchire.Host;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Units;
@@ -75,7 +76,7 @@ internal sealed class BenchRun
 
     private WorkerLine RunPaged(ILoggerFactory loggers)
     {
-        using EmbeddedSponsor? embedded = _settings.Sponsor is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.MemoryBytes), _settings.Transport) : null;
+        using EmbeddedSponsor? embedded = _settings.Borrowing is null ? EmbeddedSponsor.Start(SponsorBytes(Workload.MemoryBytes), _settings.Transport) : null;
         using var directory = new TemporaryDirectory("heca-bench-");
         var options = new PagerOptions
         {
@@ -84,7 +85,7 @@ internal sealed class BenchRun
             Eviction = _settings.Eviction,
             DirtyTracking = _settings.DirtyTracking,
             Transport = _settings.Transport,
-            Sponsor = _settings.Sponsor ?? embedded!.Endpoint,
+            Borrowing = _settings.Borrowing ?? Borrowing.From(embedded!.Endpoint),
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
         using IMeasuredPager pager = Composition.StartMeasured(options, loggers);
@@ -239,7 +240,7 @@ internal sealed class BenchRun
             CpuS = new CpuSeconds(
                 Rounded(worker.CpuS ?? 0, 3),
                 Rounded(_pagerCpu.TotalSeconds, 3),
-                heca && _settings.Sponsor is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null,
+                heca && _settings.Borrowing is null ? Rounded(_sponsorCpu.TotalSeconds, 3) : null,
                 Rounded(_hostCpu, 3)),
         };
     }

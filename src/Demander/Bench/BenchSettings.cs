@@ -1,6 +1,7 @@
 using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
@@ -27,7 +28,7 @@ internal sealed record BenchSettings
     public DirtyTracking DirtyTracking { get; init; } = DirtyTracking.Protect;
 
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
-    public SponsorEndpoint? Sponsor { get; init; }
+    public Borrowing? Borrowing { get; init; }
 
     /// <summary>Of <see cref="MemorySystem.Heca"/>.</summary>
     public TransportPreference Transport { get; init; }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using Hecatonchire.Lending;
 using Hecatonchire.Pager;
 using Hecatonchire.Transport;
 using Hecatonchire.Transport.Rdma;
@@ -36,6 +37,8 @@ internal sealed class EmbeddedSponsor : ISponsorSource
     }
 
     public SponsorEndpoint Endpoint { get; }
+
+    public Borrowing Borrowing => Borrowing.From(Endpoint);
 
     public int ProcessId => _process.Id;
 

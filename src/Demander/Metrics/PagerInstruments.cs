@@ -63,6 +63,9 @@ internal sealed class PagerInstruments : IDisposable
         Gauge("heca_pager_resident_peak", "By", "Largest resident sponsored memory.", s => s.ResidentPeakBytes);
         Gauge("heca_pager_remote", "By", "Memory whose only copies are on sponsors.", s => s.RemoteBytes);
         Gauge("heca_pager_write_back_queue_pages", "{page}", "Pages taken out whose write-back is not acknowledged.", s => s.WriteBackQueue);
+        Gauge("heca_pager_sponsors", "{sponsor}", "Sponsors that are not lost.", s => s.Sponsors);
+        Gauge("heca_pager_sponsors_lost", "{sponsor}", "Sponsors that are lost and have not come back.", s => s.SponsorsLost);
+        Gauge("heca_pager_stripes_lacking", "{stripe}", "Stripes that have fewer replicas than they should.", s => s.StripesLacking);
         _meter.CreateObservableGauge(
             "heca_pager_transport_info", ObserveTransport, null, "The transport in use (label), and why it was taken.");
     }

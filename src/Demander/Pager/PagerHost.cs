@@ -3,6 +3,7 @@ using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pages;
 using Hecatonchire.Units;
@@ -20,8 +21,6 @@ internal sealed class PagerHost : IMeasuredPager
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
 
     private readonly PagerOptions _options;
-    private readonly SponsorClient _client;
-    private readonly SponsorConnections _connections;
     private readonly ILogger _logger;
     private readonly HandoverServer _server;
     private readonly object _lock = new();
@@ -29,16 +28,17 @@ internal sealed class PagerHost : IMeasuredPager
     private readonly List<PagerSession> _sessions = [];
     private readonly List<PagerFamily> _families = [];
 
-    /// <summary>One family at a time uses this host's own client: of two, each would fence the other off.</summary>
+    /// <summary>One family at a time, unless there may be many.</summary>
     private readonly SemaphoreSlim _place = new(1);
+
+    /// <summary>The sponsors, connected to at the start; the first program's.</summary>
+    private IReadOnlyList<Lender>? _ready;
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
 
-    private PagerHost(PagerOptions options, SponsorClient client, ILoggerFactory loggers)
+    private PagerHost(PagerOptions options, IReadOnlyList<Lender> lenders, ILoggerFactory loggers)
     {
-        (_options, _client, _logger) = (options, client, loggers.CreateLogger("Hecatonchire.Pager"));
-        _connections = new SponsorConnections(options.Sponsor, client, options.Transport, _logger);
-        _connections.Choose();
+        (_options, _ready, _logger) = (options, lenders, loggers.CreateLogger("Hecatonchire.Pager"));
         _server = new HandoverServer(options.SocketPath, options.Owner, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
@@ -47,25 +47,25 @@ internal sealed class PagerHost : IMeasuredPager
 
     public string? Failure => Volatile.Read(ref _failure);
 
-    /// <summary>Connects to the sponsor and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
+    /// <summary>Connects to the sponsors and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
         Preparation.Begin();
-        SponsorClient client = ConnectTo(options.Sponsor);
+        IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), mayLack: false);
         try
         {
             LockMemory(loggers);
-            return new PagerHost(options, client, loggers);
-        }
-        catch (PagerStartException)
-        {
-            client.Dispose();
-            throw;
+            return new PagerHost(options, lenders, loggers);
         }
         catch (System.Net.Sockets.SocketException e)
         {
-            client.Dispose();
+            DisposeAll(lenders);
             throw new PagerStartException($"cannot listen on {options.SocketPath}: {e.Message}", 1);
+        }
+        catch
+        {
+            DisposeAll(lenders);
+            throw;
         }
     }
 
@@ -87,11 +87,76 @@ internal sealed class PagerHost : IMeasuredPager
         }
     }
 
+    /// <summary>
+    /// Connects to every sponsor as the same demander. With <paramref name="mayLack"/> those that cannot be had are left out while there is one. Throws
+    /// <see cref="PagerStartException"/>.
+    /// </summary>
+    private static List<Lender> ConnectToAll(PagerOptions options, Guid demander, ILogger logger, bool mayLack)
+    {
+        var lenders = new List<Lender>();
+        PagerStartException? failure = null;
+        foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
+        {
+            try
+            {
+                lenders.Add(ConnectAsLender(options, sponsor, demander, logger));
+            }
+            catch (PagerStartException e)
+            {
+                failure = e;
+                if (!mayLack)
+                {
+                    break;
+                }
+
+                PagerLog.SponsorNotHere(logger, sponsor.Host, sponsor.Port, e.Message);
+            }
+        }
+
+        if (failure is null || (mayLack && lenders.Count > 0))
+        {
+            return lenders;
+        }
+
+        DisposeAll(lenders);
+        throw failure;
+    }
+
+    private static Lender ConnectAsLender(PagerOptions options, SponsorEndpoint sponsor, Guid demander, ILogger logger)
+    {
+        SponsorClient client = ConnectTo(sponsor, demander);
+        try
+        {
+            var connections = new SponsorConnections(sponsor, client, options.Transport, logger);
+            connections.Choose();
+            return new Lender(sponsor, client, connections);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
+
+    private static void DisposeAll(IEnumerable<Lender> lenders)
+    {
+        foreach (Lender lender in lenders)
+        {
+            lender.Dispose();
+        }
+    }
+
     public PagerSnapshot Snapshot()
     {
         lock (_lock)
         {
-            return _sessions.Aggregate(_ended, (sum, session) => sum.Plus(SnapshotOf(session)));
+            PagerSnapshot sum = _sessions.Aggregate(_ended, (sum, session) => sum.Plus(SnapshotOf(session)));
+            return sum with
+            {
+                Sponsors = _families.Select(family => family.Pool.Set.Count).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
+                SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
+                StripesLacking = _families.Sum(family => family.Pool.Degraded),
+            };
         }
     }
 
@@ -162,7 +227,7 @@ internal sealed class PagerHost : IMeasuredPager
         }
 
         Array.ForEach(left, family => family.Dispose());
-        _client.Dispose();
+        DisposeAll(Interlocked.Exchange(ref _ready, null) ?? []);
     }
 
     /// <summary>The pager's memory must not be swapped: what it holds may be what the kernel is waiting for.</summary>
@@ -218,7 +283,7 @@ internal sealed class PagerHost : IMeasuredPager
         catch
         {
             family.NoteOpened(process);
-            family.Leave(isSponsorLost: false);
+            family.Leave();
             throw;
         }
         finally
@@ -229,20 +294,23 @@ internal sealed class PagerHost : IMeasuredPager
 
     private PagerFamily MakeFamily()
     {
-        if (!_options.ManyPrograms)
+        bool isOne = !_options.ManyPrograms;
+        if (isOne && !_place.Wait(HandOverTime))
         {
-            if (!_place.Wait(HandOverTime))
-            {
-                throw new PagerBusyException();
-            }
-
-            return Enlist(_client, _connections, null, () => _place.Release());
+            throw new PagerBusyException();
         }
 
-        // A demander of its own: what is fenced off, where its connections are rebuilt, is its own then.
-        SponsorClient client = ConnectTo(_options.Sponsor);
-        var connections = new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger);
-        return Enlist(client, connections, null, client.Dispose);
+        void End() => _ = isOne ? _place.Release() : 0;
+        try
+        {
+            // A demander of its own each: what is fenced off, where its connections are rebuilt, is its own then.
+            return Enlist(Interlocked.Exchange(ref _ready, null) ?? ConnectToAll(_options, Guid.NewGuid(), _logger, mayLack: true), null, End);
+        }
+        catch
+        {
+            End();
+            throw;
+        }
     }
 
     /// <summary>What the program's last pager has left. Throws <see cref="InvalidDataException"/> where nobody can go on from it.</summary>
@@ -263,53 +331,51 @@ internal sealed class PagerHost : IMeasuredPager
         throw new InvalidDataException("its pager died while the program changed its address space");
     }
 
-    /// <summary>The family of a program that another pager has had, as the same demander, with its slabs; what that one had sent takes effect no more.</summary>
+    /// <summary>The family of a program that another pager has had, as the same demander, with its stripes; what that one had sent takes effect no more.</summary>
     private PagerFamily TakeOverFamily(PageTableFile left, int ring)
     {
-        (Guid demander, Guid instance) = left.Lender;
-        SponsorClient client = ConnectTo(_options.Sponsor, demander);
-        PagerFamily family;
+        List<Lender> lenders = ConnectToAll(_options, left.Demander, _logger, mayLack: true);
         try
         {
-            if (client.Hello.Instance != instance)
+            foreach (Lender lender in lenders)
             {
-                throw new InvalidDataException("the sponsor was restarted, or is another");
+                lender.Client.Reset(SponsorTimeout, CancellationToken.None);
             }
-
-            client.Reset(SponsorTimeout, CancellationToken.None);
         }
         catch
         {
-            client.Dispose();
+            DisposeAll(lenders);
             throw;
         }
 
-        family = Enlist(client, new SponsorConnections(_options.Sponsor, client, _options.Transport, _logger), CommandRing.ReadHash(ring), client.Dispose);
+        PagerFamily family = Enlist(lenders, CommandRing.ReadHash(ring), static () => { });
         try
         {
             family.IsOnTrial = true;
-            family.TakeOverSlabs(left);
+            family.Pool.TakeOver(left);
             return family;
         }
         catch
         {
-            family.Leave(isSponsorLost: false);
+            family.Leave();
             throw;
         }
     }
 
-    /// <summary>A family that has been joined; when it has ended, or cannot be made, <paramref name="end"/> is called.</summary>
-    private PagerFamily Enlist(SponsorClient client, SponsorConnections connections, PageHash? hash, Action end)
+    /// <summary>A family that has been joined; when it has ended, <paramref name="end"/> is called. The lenders are its own, whatever comes.</summary>
+    private PagerFamily Enlist(IReadOnlyList<Lender> lenders, PageHash? hash, Action end)
     {
+        Guid demander = lenders[0].Client.Demander;
+        PagerFamily? family = null;
+        var pool = new StripePool(_options.Borrowing, lenders, _logger)
+        {
+            OnPagesLost = (sponsor, why, pages) => TellPagesLost(sponsor, why, pages),
+            OnShort = isShort => family!.Thread.LetGrow(isShort),
+            Reconnect = sponsor => ConnectAsLender(_options, sponsor, demander, _logger),
+        };
         try
         {
-            if (client != _client)
-            {
-                connections.Choose();
-            }
-
-            PagerFamily? family = null;
-            family = new PagerFamily(_options, client, connections, hash, _logger)
+            family = new PagerFamily(_options, pool, hash, _logger)
             {
                 OnSponsorLost = core => TellSponsorLost(family!, core),
                 OnEnded = () =>
@@ -318,19 +384,21 @@ internal sealed class PagerHost : IMeasuredPager
                     end();
                 },
             };
-            family.Join();
-            lock (_lock)
-            {
-                _families.Add(family);
-            }
-
-            return family;
         }
         catch
         {
-            end();
+            pool.Stop();
+            pool.Dispose();
             throw;
         }
+
+        family.Join();
+        lock (_lock)
+        {
+            _families.Add(family);
+        }
+
+        return family;
     }
 
     private void Forget(PagerFamily family)
@@ -379,7 +447,7 @@ internal sealed class PagerHost : IMeasuredPager
         }
     }
 
-    private PagerSnapshot SnapshotOf(PagerSession session)
+    private static PagerSnapshot SnapshotOf(PagerSession session)
     {
         PagerCounters counters = session.Core.Counters;
         return new PagerSnapshot
@@ -404,20 +472,22 @@ internal sealed class PagerHost : IMeasuredPager
             WriteBackQueue = counters.DepartingPages,
             StagingHits = counters.StagingHits,
             RoomWaits = counters.RoomWaits,
-            Reconnects = session.Family.Reconnects,
+            Reconnects = session.Family.Pool.Reconnects,
             Forks = counters.Forks,
-            Transport = _connections.InUse.Transport,
-            TransportReason = _connections.InUse.Reason,
+            Transport = session.Family.Pool.InUse.Transport,
+            TransportReason = session.Family.Pool.InUse.Reason,
         };
     }
 
     private void TellSponsorLost(PagerFamily family, PagerCore core)
     {
         PagerCounters counters = core.Counters;
-        Volatile.Write(ref _failure,
-            $"sponsor {_options.Sponsor.Host}:{_options.Sponsor.Port} is lost ({family.LossReason}): {counters.RemotePages + counters.PagesLost} pages "
-            + "had their only copy there; the program gets SIGBUS where it touches one. Start the program again with a sponsor that is up.");
+        TellPagesLost(family.Pool.Names, family.Pool.LossReason ?? "it ended the connection", counters.RemotePages + counters.PagesLost);
     }
+
+    private void TellPagesLost(string sponsor, string why, long pages) => Volatile.Write(ref _failure,
+        $"sponsor {sponsor} is lost ({why}): {pages} pages "
+        + "had their only copy there; the program gets SIGBUS where it touches one. Start the program again with a sponsor that is up.");
 
     private void StopProgram(PagerSession session)
     {

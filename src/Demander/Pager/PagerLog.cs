@@ -14,6 +14,9 @@ internal static partial class PagerLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "Pages travel to sponsor {Host}:{Port} over tcp although it offers RDMA: {Why}")]
     public static partial void RdmaNotUsed(ILogger logger, string host, int port, string why);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Host}:{Port} is left out: {Why}")]
+    public static partial void SponsorNotHere(ILogger logger, string host, int port, string why);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "A forked child cannot be served ({Reason}): it stops where it touches a page that is not here")]
     public static partial void ChildNotServed(ILogger logger, string reason);
 

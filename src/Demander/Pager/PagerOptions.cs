@@ -1,5 +1,6 @@
 using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
 using Hecatonchire.WriteBack;
@@ -26,8 +27,8 @@ internal sealed record PagerOptions
     /// <summary>Of a program that comes to have its memory captured: which of it.</summary>
     public CaptureRules Capture { get; init; } = new();
 
-    /// <summary>Where the sponsor's control channel listens.</summary>
-    public required SponsorEndpoint Sponsor { get; init; }
+    /// <summary>From whom, and how it is spread.</summary>
+    public required Borrowing Borrowing { get; init; }
 
     /// <summary>Path of the Unix socket that the program finds in HECA_SOCKET.</summary>
     public required string SocketPath { get; init; }

@@ -89,7 +89,7 @@ internal sealed unsafe class PagerSession : IDisposable
             if (child is null)
             {
                 Complete();
-                family.WriteSlabsTo(_tables);
+                family.Pool.WriteTo(_tables);
                 _forProgram = _tables?.OpenForProgram() ?? -1;
                 if (_forProgram >= 0)
                 {
@@ -171,7 +171,7 @@ internal sealed unsafe class PagerSession : IDisposable
     /// </summary>
     public int Allocate(ulong address, ulong bytes)
     {
-        int status = _family.EnsureSlots(_segmentPages.Values.Sum() + (long)(bytes >> PageSize.Shift));
+        int status = _family.Pool.EnsureSlots(_segmentPages.Values.Sum() + (long)(bytes >> PageSize.Shift));
         if (status != 0)
         {
             return status;
@@ -199,7 +199,7 @@ internal sealed unsafe class PagerSession : IDisposable
             _ = _segmentPages.Remove(address);
         }
 
-        _family.ReturnIdle(_segmentPages.Values.Sum());
+        _family.Pool.ReturnIdle(_segmentPages.Values.Sum());
         return status;
     }
 
@@ -211,7 +211,7 @@ internal sealed unsafe class PagerSession : IDisposable
             return -Errno.EINVAL;
         }
 
-        int status = _family.EnsureSlots(_segmentPages.Values.Sum() + pages - before);
+        int status = _family.Pool.EnsureSlots(_segmentPages.Values.Sum() + pages - before);
         if (status != 0)
         {
             return status;
@@ -223,14 +223,14 @@ internal sealed unsafe class PagerSession : IDisposable
             _segmentPages[address] = pages;
         }
 
-        _family.ReturnIdle(_segmentPages.Values.Sum());
+        _family.Pool.ReturnIdle(_segmentPages.Values.Sum());
         return status;
     }
 
     public int Advise(ulong address, ulong bytes, int advice) => Execute(
         new PagerRequest(PagerRequestKind.Advise) { Address = address, Pages = (long)(bytes >> PageSize.Shift), Advice = advice });
 
-    public bool EnsureFreeSlots() => _family.EnsureFreeSlots();
+    public bool EnsureFreeSlots() => _family.Pool.EnsureFreeSlots();
 
     /// <summary>Has the pager thread carry a request out, disposes it and returns its status.</summary>
     public int Execute(PagerRequest request)
@@ -244,14 +244,13 @@ internal sealed unsafe class PagerSession : IDisposable
 
     public void Dispose()
     {
-        bool isSponsorLost = Core.SponsorLost;
         if (!_family.IsOnTrial)
         {
             _record?.Delete();
         }
 
         DisposeOwned();
-        _family.Leave(isSponsorLost);
+        _family.Leave();
     }
 
     /// <summary>Memory that the evictor in the program stands on.</summary>
@@ -289,7 +288,7 @@ internal sealed unsafe class PagerSession : IDisposable
             if (_tables is not null)
             {
                 // What it was written to is gone with the session; its children's slots stay.
-                _family.Thread.RunOn(() => _family.WriteSlabsTo(null));
+                _family.Thread.RunOn(() => _family.Pool.WriteTo(null));
             }
 
             if (_member.EndsUndrained)

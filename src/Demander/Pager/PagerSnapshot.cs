@@ -38,6 +38,11 @@ internal readonly record struct PagerSnapshot
 
     /// <summary>Children that the program has forked with its captured memory.</summary>
     public long Forks { get; init; }
+
+    /// <summary>Sponsors that are not lost, those that are, and stripes that have fewer replicas than they should.</summary>
+    public long Sponsors { get; init; }
+    public long SponsorsLost { get; init; }
+    public long StripesLacking { get; init; }
     public string Transport { get; init; }
     public string TransportReason { get; init; }
 
@@ -66,6 +71,9 @@ internal readonly record struct PagerSnapshot
         RoomWaits = RoomWaits + other.RoomWaits,
         Reconnects = Math.Max(Reconnects, other.Reconnects),
         Forks = Forks + other.Forks,
+        Sponsors = Math.Max(Sponsors, other.Sponsors),
+        SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
+        StripesLacking = StripesLacking + other.StripesLacking,
         Transport = other.Transport,
         TransportReason = other.TransportReason,
     };

@@ -105,6 +105,9 @@ internal sealed unsafe class PagerThread : IDisposable
         }
     }
 
+    /// <summary>While nothing can be had in place of slots that are lost, the programs may have more here than their bound. On this thread.</summary>
+    public void LetGrow(bool mayGrow) => _members.ForEach(member => member.Core.LetGrow(mayGrow));
+
     /// <summary>Gives a request to the pager thread and waits for its end; others wait their turn.</summary>
     public void Execute(PagerCore core, PagerRequest request)
     {
@@ -127,7 +130,7 @@ internal sealed unsafe class PagerThread : IDisposable
     {
         _stop = true;
         Wake();
-        if (_thread.ThreadState != ThreadState.Unstarted)
+        if (!_thread.ThreadState.HasFlag(ThreadState.Unstarted))
         {
             _thread.Join();
         }
@@ -276,7 +279,7 @@ internal sealed unsafe class PagerThread : IDisposable
             return;
         }
 
-        int longest = PagerMember.SleepMsMax;
+        int longest = Math.Min(PagerMember.SleepMsMax, Math.Min(_reader.Inner.WaitMsMax, _writer.Inner.WaitMsMax));
         for (int i = 0; i < _members.Count; i++)
         {
             int limit = _members[i].PrepareToSleep();

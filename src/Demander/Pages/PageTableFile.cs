@@ -19,12 +19,15 @@ internal sealed unsafe class PageTableFile : IDisposable
     /// <summary>Entries and hashes of 1 TiB of memory.</summary>
     private const long BytesMax = 4L << 30;
 
-    private const ulong FileMagic = 0x3154_4147_4341_4548; // "HECAGAT1"
+    private const ulong FileMagic = 0x3254_4147_4341_4548; // "HECAGAT2"
     private const int SealFutureWrite = 0x10;
+    private const int SponsorsOffset = 1024;
     private const int MessagesOffset = 4096;
     private const int SlabsOffset = 2 * 4096;
     private const int SegmentsOffset = SlabsOffset + (Placement.SlotMap.SlabsMax * 2 * sizeof(ulong));
-    private const long TablesOffset = 512 << 10;
+    private const int ReplicasOffset = 512 << 10;
+    private const int ReplicasPerStripe = 4;
+    private const long TablesOffset = 1 << 20;
 
     /// <summary>Tables grow in these steps, and the file with them.</summary>
     private const long Alignment = 1 << 20;
@@ -38,8 +41,15 @@ internal sealed unsafe class PageTableFile : IDisposable
     {
         public ulong Magic;
         public Guid Demander;
-        public Guid Instance;
         public int ChangesPending;
+    }
+
+    private struct ReplicaRecord
+    {
+        public ulong Slab;
+
+        /// <summary>And one; 0: none.</summary>
+        public ulong Sponsor;
     }
 
     private struct SegmentRecord
@@ -59,20 +69,72 @@ internal sealed unsafe class PageTableFile : IDisposable
 
     public int Descriptor { get; private set; }
 
-    /// <summary>As whom the pager borrows, and from which run of the sponsor.</summary>
-    public (Guid Demander, Guid Instance) Lender
+    /// <summary>As whom the pager borrows.</summary>
+    public Guid Demander
     {
-        get => (Header->Demander, Header->Instance);
-        set => (Header->Demander, Header->Instance) = value;
+        get => Header->Demander;
+        set => Header->Demander = value;
     }
+
+    /// <summary>By its number, which run of a sponsor it is.</summary>
+    public Guid* Sponsors => (Guid*)(_memory + SponsorsOffset);
 
     /// <summary>Where events of the kernel are read to: what is taken from its queue is here, whenever this process ends.</summary>
     public byte* Messages => _memory + MessagesOffset;
 
-    /// <summary>Pairs of a slab's id and its slots, by the slab's index in slot numbers; 0 slots: none.</summary>
+    /// <summary>Pairs of a stripe's number and its slots, by the index in slot numbers; 0 slots: none.</summary>
     public ulong* Slabs => (ulong*)(_memory + SlabsOffset);
 
+    /// <summary>Where a stripe's contents are: sponsor and slab of each replica that has all of them. Throws <see cref="InvalidDataException"/>.</summary>
+    public IReadOnlyList<(int Sponsor, ulong Slab)> ReplicasOf(ulong stripe)
+    {
+        if (stripe >= Placement.SlotMap.SlabsMax)
+        {
+            throw new InvalidDataException("the page tables are damaged");
+        }
+
+        var found = new List<(int, ulong)>();
+        for (int i = 0; i < ReplicasPerStripe; i++)
+        {
+            ReplicaRecord record = Replicas[(stripe * ReplicasPerStripe) + (ulong)i];
+            if (record.Sponsor is > 0 and <= Transport.Striped.SponsorSet.SponsorsMax)
+            {
+                found.Add(((int)record.Sponsor - 1, record.Slab));
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>Writes that down, in such an order that it is true whatever is the last that is done.</summary>
+    public void WriteReplicas(ulong stripe, IEnumerable<(int Sponsor, ulong Slab)> replicas)
+    {
+        ReplicaRecord* records = Replicas + (stripe * ReplicasPerStripe);
+        var kept = new List<(int Sponsor, ulong Slab)>(replicas);
+        for (int i = 0; i < ReplicasPerStripe; i++)
+        {
+            if (!kept.Remove(((int)records[i].Sponsor - 1, records[i].Slab)))
+            {
+                Volatile.Write(ref records[i].Sponsor, 0);
+            }
+        }
+
+        foreach ((int sponsor, ulong slab) in kept)
+        {
+            int free = 0;
+            while (records[free].Sponsor != 0)
+            {
+                free++;
+            }
+
+            Volatile.Write(ref records[free].Slab, slab);
+            Volatile.Write(ref records[free].Sponsor, (ulong)sponsor + 1);
+        }
+    }
+
     private Head* Header => (Head*)_memory;
+
+    private ReplicaRecord* Replicas => (ReplicaRecord*)(_memory + ReplicasOffset);
 
     private SegmentRecord* Records => (SegmentRecord*)(_memory + SegmentsOffset);
 

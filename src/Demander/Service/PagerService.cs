@@ -3,6 +3,7 @@ using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
 using Hecatonchire.Handover;
 using Hecatonchire.Interop;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -16,7 +17,7 @@ internal sealed record ServiceOptions
 {
     public required string SocketPath { get; init; }
 
-    public required SponsorEndpoint Sponsor { get; init; }
+    public required Borrowing Borrowing { get; init; }
 
     /// <summary>The bound of a program that does not name one.</summary>
     public required LocalBudget Local { get; init; }
@@ -333,7 +334,7 @@ internal sealed partial class PagerService : IDisposable
             }
 
             LogOpened(userName, options.SocketPath, options.Local);
-            var opened = new OpenedPager { SocketPath = options.SocketPath, Sponsor = $"{options.Sponsor.Host}:{options.Sponsor.Port}", Local = options.Local.ToString() };
+            var opened = new OpenedPager { SocketPath = options.SocketPath, Sponsor = options.Borrowing.Names, Local = options.Local.ToString() };
             if (client is null)
             {
                 for (long end = Environment.TickCount64 + (long)ComeTime.TotalMilliseconds; !pager.IsServing && Environment.TickCount64 < end && !_stop.Wait(LeftPollTime);)
@@ -376,7 +377,7 @@ internal sealed partial class PagerService : IDisposable
                 Eviction = eviction,
                 Clean = open.Clean,
                 Transport = _options.Transport,
-                Sponsor = _options.Sponsor,
+                Borrowing = _options.Borrowing,
                 Capture = new CaptureRules { BytesMin = open.CaptureBytesMin, Except = open.CaptureExcept },
                 SocketPath = Path.Combine(folder, "pager"),
                 ManyPrograms = open.ManyPrograms,

@@ -65,6 +65,13 @@ internal sealed record StatusReport
 
     public required long Reconnects { get; init; }
 
+    public required long Sponsors { get; init; }
+
+    public required long SponsorsLost { get; init; }
+
+    /// <summary>Stripes that have fewer replicas than they should.</summary>
+    public required long StripesLacking { get; init; }
+
     /// <summary>From the reading of a fault to its page being there, since the start: p50, p90, p99, p99.9.</summary>
     public required IReadOnlyList<double> FaultLatencyUs { get; init; }
 
@@ -104,6 +111,9 @@ internal sealed record StatusReport
             WriteBackQueuePages = now.WriteBackQueue,
             RoomWaits = now.RoomWaits,
             Reconnects = now.Reconnects,
+            Sponsors = now.Sponsors,
+            SponsorsLost = now.SponsorsLost,
+            StripesLacking = now.StripesLacking,
             FaultLatencyUs = [.. ((double[])[0.5, 0.9, 0.99, 0.999]).Select(share => Math.Round(latencies.Percentile(share) / 1000.0, 1))],
             Failure = pager.Failure,
         };

@@ -4,6 +4,7 @@ using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Prefetch;
 using Xunit;
 
@@ -74,7 +75,7 @@ public sealed class BenchOptionsTests
         Assert.Equal(threads, settings.Workload.Threads);
         Assert.Equal(prefetch, settings.Prefetch.ToString());
         Assert.Equal(EvictionKind.Sieve, settings.Eviction);
-        Assert.Null(settings.Sponsor);
+        Assert.Null(settings.Borrowing);
         Assert.False(settings.Baseline || settings.Floor);
     }
 

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Run;
 using Hecatonchire.Interop;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Tests.Host;
@@ -74,7 +75,7 @@ public sealed class RunCommandTests : IDisposable
         Assert.Equal(global::Hecatonchire.Prefetch.PrefetchKind.Window, options.Prefetch);
         Assert.Equal(TimeSpan.FromSeconds(2.5), options.StopProgramAfter);
         Assert.Equal(3L << 30, _sponsors.Single().Bytes);
-        Assert.Equal(_sponsors.Single().Endpoint, options.Sponsor);
+        Assert.Equal(_sponsors.Single().Borrowing, options.Borrowing);
     }
 
     [Fact]
@@ -204,7 +205,7 @@ public sealed class RunCommandTests : IDisposable
 
         public bool Disposed { get; private set; }
 
-        public SponsorEndpoint Endpoint { get; } = new("127.0.0.1", 7400, new string('0', 40));
+        public Borrowing Borrowing { get; } = Borrowing.From(new SponsorEndpoint("127.0.0.1", 7400, new string('0', 40)));
 
         public void Dispose() => Disposed = true;
     }

@@ -10,8 +10,11 @@ public sealed unsafe class PageTableFileTests
     public void Another_pager_reads_what_was_written()
     {
         using PageTableFile file = PageTableFile.Create();
-        (Guid Demander, Guid Instance) lender = (Guid.NewGuid(), Guid.NewGuid());
-        file.Lender = lender;
+        (Guid demander, Guid instance) = (Guid.NewGuid(), Guid.NewGuid());
+        file.Demander = demander;
+        file.Sponsors[63] = instance;
+        file.WriteReplicas(77, [(0, 5), (63, 6)]);
+        file.WriteReplicas(77, [(63, 6), (2, 9)]);
         file.Slabs[6] = 77;
         file.Slabs[7] = 64;
         file.ChangesPending = true;
@@ -28,7 +31,9 @@ public sealed unsafe class PageTableFileTests
         second.Entries[9].Restore(PageState.Leaving, PageEntry.NoSlot, 5);
 
         using PageTableFile read = PageTableFile.Open(file.Descriptor);
-        Assert.Equal(lender, read.Lender);
+        Assert.Equal((demander, instance), (read.Demander, read.Sponsors[63]));
+        Assert.Equal([(2, 9UL), (63, 6UL)], read.ReplicasOf(77).Order());
+        Assert.Empty(read.ReplicasOf(76));
         Assert.Equal((77UL, 64UL), (read.Slabs[6], read.Slabs[7]));
         Assert.True(read.ChangesPending);
         Assert.Equal([(0, 0x1000_0000UL, 1_000_000L), (3, 0x9000_0000UL, 10L)], read.Segments);

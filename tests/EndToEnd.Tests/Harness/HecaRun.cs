@@ -6,7 +6,13 @@ namespace Hecatonchire.Tests.Harness;
 /// <summary>`heca run` with a sponsor of the test.</summary>
 internal static class HecaRun
 {
-    public static Process Start(SponsorProcess sponsor, string take, params string[] arguments)
+    public static Process Start(SponsorProcess sponsor, string take, params string[] arguments) => Start([sponsor], take, arguments);
+
+    /// <summary>The options that name sponsors and their keys.</summary>
+    public static IEnumerable<string> Naming(IEnumerable<SponsorProcess> sponsors) => sponsors.SelectMany(
+        sponsor => (string[])["--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey]);
+
+    public static Process Start(IReadOnlyList<SponsorProcess> sponsors, string take, params string[] arguments)
     {
         var start = new ProcessStartInfo(Programs.Heca)
         {
@@ -15,8 +21,7 @@ internal static class HecaRun
             RedirectStandardError = true,
         };
         start.Environment["HECA_TAKE"] = take;
-        string[] connect = ["run", "--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey];
-        foreach (string argument in (string[])[.. connect, .. arguments])
+        foreach (string argument in (string[])["run", .. Naming(sponsors), .. arguments])
         {
             start.ArgumentList.Add(argument);
         }
@@ -25,20 +30,28 @@ internal static class HecaRun
     }
 
     /// <summary>Waits until so much of the program of a `heca run` is only on the sponsor.</summary>
-    public static void WaitUntilRemote(int run, long bytes, string runtime)
+    public static void WaitUntilRemote(int run, long bytes, string runtime) =>
+        WaitUntil(run, report => report.GetProperty("remote_bytes").GetInt64() > bytes, $"the program of {run} has not come to have {bytes} bytes on the sponsor", runtime);
+
+    /// <summary>Waits until `heca status` says something of a `heca run`.</summary>
+    public static void WaitUntil(int run, Predicate<JsonElement> condition, string otherwise, string? runtime = null)
     {
         for (long end = Environment.TickCount64 + 60_000; ; Thread.Sleep(20))
         {
             var ask = new ProcessStartInfo(Programs.Heca, ["status", "--json"]) { RedirectStandardOutput = true };
-            ask.Environment["HECA_RUNTIME_DIR"] = runtime;
+            if (runtime is not null)
+            {
+                ask.Environment["HECA_RUNTIME_DIR"] = runtime;
+            }
+
             using Process status = Process.Start(ask)!;
             using JsonDocument json = JsonDocument.Parse(status.StandardOutput.ReadToEnd());
-            if (json.RootElement.EnumerateArray().Any(report => report.GetProperty("pager").GetInt32() == run && report.GetProperty("remote_bytes").GetInt64() > bytes))
+            if (json.RootElement.EnumerateArray().Any(report => report.GetProperty("pager").GetInt32() == run && condition(report)))
             {
                 return;
             }
 
-            Xunit.Assert.True(Environment.TickCount64 < end, $"the program of {run} has not come to have {bytes} bytes on the sponsor");
+            Xunit.Assert.True(Environment.TickCount64 < end, otherwise);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -23,7 +24,7 @@ internal sealed class PagedProgram : IDisposable
                 Local = budget,
                 Prefetch = prefetch,
                 Eviction = eviction,
-                Sponsor = sponsor,
+                Borrowing = Borrowing.From(sponsor),
                 SocketPath = Path.Combine(_folder, "pager.sock"),
                 StopProgramAfter = stopAfter ?? TimeSpan.FromSeconds(30),
             },

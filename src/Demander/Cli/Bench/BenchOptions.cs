@@ -3,6 +3,7 @@ using Hecatonchire.Bench;
 using Hecatonchire.Bench.Swap;
 using Hecatonchire.Bench.Workloads;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
@@ -102,7 +103,7 @@ internal sealed class BenchOptions
 
     private readonly Option<bool> _breakdown = new("--breakdown") { Description = "Show where a fault's time goes, stage by stage" };
     private readonly Option<string?> _metrics = new("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there" };
-    private readonly SponsorEndpointOption _sponsor = new();
+    private readonly SponsorOptions _sponsor = new();
 
     private bool IsWalk => _kind is WorkloadKind.RandomWalk or WorkloadKind.Zipf;
 
@@ -179,7 +180,7 @@ internal sealed class BenchOptions
             Prefetch = prefetch,
             DirtyTracking = parsed.GetValue(_dirty),
             Transport = transport,
-            Sponsor = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
+            Borrowing = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
             Eviction = eviction,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),

@@ -26,7 +26,7 @@ internal static class NetworkCommand
         TransportOption transport = TransportOption.Create();
         var seconds = new Option<int>("--seconds") { HelpName = "N", Description = "Time for each measurement", DefaultValueFactory = _ => 2 };
         var json = new Option<bool>("--json") { Description = "Print one JSON object instead of a table" };
-        var sponsor = new SponsorEndpointOption();
+        var sponsor = new SponsorOptions();
         var command = new DetailedCommand("network", "The data plane alone: the latency of one page and the bandwidth of many, without a program", Details) { transport, seconds, json };
         sponsor.AddTo(command);
         command.SetAction(parsed =>
@@ -41,7 +41,7 @@ internal static class NetworkCommand
                     throw new CommandException($"--seconds: {each} is not from 1 to {SecondsMax}", ExitStatus.Usage);
                 }
 
-                NetworkResult result = Run(sponsor.Resolve(parsed), transport.Read(parsed), TimeSpan.FromSeconds(each), token);
+                NetworkResult result = Run(sponsor.Resolve(parsed)?.Sponsors[0], transport.Read(parsed), TimeSpan.FromSeconds(each), token);
                 Write(output, result, parsed.GetValue(json));
                 return result.Verified ? ExitStatus.Done : HecaCommandLine.Fail(ExitStatus.Failed, "bench network: a page that was read is not what was written");
             });

@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
@@ -91,16 +92,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = $"The socket of this host's pager, which then serves the program [default, where no sponsor is named: {ServiceDirectory.Environment}, {ServiceDirectory.Own}]",
     };
 
-    private readonly Option<string?> _sponsor = new("--sponsor") { HelpName = "HOST:PORT", Description = "The sponsor's control channel" };
-
-    private readonly Option<string?> _key = new("--sponsor-key")
-    {
-        HelpName = "KEY|FILE",
-        Description = "The sponsor's public key, or the file that holds it "
-            + $"[default: {SponsorAddress.KeyEnvironment}, /var/lib/heca/sponsor.public, ~/.local/state/heca/sponsor.public]",
-    };
-
-    private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the program" };
+    private readonly SponsorOptions _sponsors = new();
 
     private readonly Option<string?> _memory = new("--memory")
     {
@@ -142,8 +134,9 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _sponsor, _key, _embedded, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
+        _sponsors.AddTo(command);
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
     }
@@ -163,19 +156,24 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         }
 
         TransportPreference transport = _transport.Read(parsed);
-        string? sponsor = parsed.GetValue(_sponsor), named = parsed.GetValue(_pager);
-        bool embedded = parsed.GetValue(_embedded);
-        if ((embedded ? 1 : 0) + (sponsor is null ? 0 : 1) + (named is null ? 0 : 1) > 1)
+        string? named = parsed.GetValue(_pager);
+        bool embedded = _sponsors.IsEmbedded(parsed), isNamed = _sponsors.IsNamed(parsed);
+        if ((embedded ? 1 : 0) + (isNamed ? 1 : 0) + (named is null ? 0 : 1) > 1)
         {
             throw Bad("--sponsor, --embedded and --pager exclude each other");
         }
 
-        string? service = embedded || sponsor is not null ? null
+        string? service = embedded || isNamed ? null
             : named ?? ServiceDirectory.Find()
             ?? throw Bad($"no sponsor: give --sponsor HOST:PORT, or --embedded for one on this host, or start `heca pager`; {Usage}");
         if (service is not null && parsed.GetResult(_transport) is { Implicit: false })
         {
             throw Bad("--transport is chosen where the pager is started: `heca pager --transport`");
+        }
+
+        if (service is not null && _sponsors.GivenSpread(parsed) is { } spread)
+        {
+            throw Bad($"{spread} is chosen where the pager is started: `heca pager {spread}`");
         }
 
         if (!embedded && parsed.GetValue(_memory) is not null)
@@ -208,7 +206,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             Stats = parsed.GetValue(_stats),
             Program = program[0],
             Arguments = program[1..],
-            Sponsor = sponsor is null ? null : SponsorAddress.Resolve(sponsor, parsed.GetValue(_key)),
+            Borrowing = service is null ? _sponsors.Resolve(parsed) : null,
         };
     }
 

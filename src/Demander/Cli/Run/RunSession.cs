@@ -1,6 +1,7 @@
 using System.Net;
 using Hecatonchire.Eviction;
 using Hecatonchire.Host;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Service;
@@ -31,9 +32,9 @@ internal static partial class RunSession
         // From here on a signal must not end this process before it has cleaned up.
         using var signals = new SignalForwarder();
         using ISponsorSource? sponsor = settings.Service is not null ? null
-            : settings.Sponsor is { } endpoint ? new RemoteSponsor(endpoint) : startSponsor(settings.EmbeddedBytes, settings.Transport);
+            : settings.Borrowing is { } borrowing ? new RemoteSponsors(borrowing) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
-        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Endpoint, directory!.SocketPath), loggers);
+        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing, directory!.SocketPath), loggers);
         OpenedPager? opened = (pager as RemotePager)?.Opened;
         using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
@@ -47,7 +48,7 @@ internal static partial class RunSession
             Command = program,
             Local = opened?.Local ?? settings.Local.ToString()!,
             IsCaptured = captures,
-            Sponsor = opened?.Sponsor ?? $"{sponsor!.Endpoint.Host}:{sponsor.Endpoint.Port}",
+            Sponsor = opened?.Sponsor ?? sponsor!.Borrowing.Names,
         };
         using StatusServer? answers = StatusServer.TryStart(pager, subject, out string problem);
         if (answers is null)
@@ -70,14 +71,14 @@ internal static partial class RunSession
         : captures ? HostRequirements.FirstMissingForCapture()
         : HostRequirements.FirstMissing();
 
-    private static PagerOptions OptionsFor(RunSettings settings, SponsorEndpoint sponsor, string socketPath) => new()
+    private static PagerOptions OptionsFor(RunSettings settings, Borrowing borrowing, string socketPath) => new()
     {
         Local = settings.Local!.Value,
         Prefetch = settings.Prefetch,
         Eviction = settings.Eviction,
         Clean = settings.Clean,
         Transport = settings.Transport,
-        Sponsor = sponsor,
+        Borrowing = borrowing,
         Capture = settings.CaptureRules,
         SocketPath = socketPath,
         ManyPrograms = settings.FollowChildren,

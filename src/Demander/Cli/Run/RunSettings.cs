@@ -1,5 +1,6 @@
 using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
+using Hecatonchire.Lending;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Transport;
@@ -41,7 +42,7 @@ internal sealed record RunSettings
     public required string? Service { get; init; }
 
     /// <summary>Null: an embedded sponsor that offers <see cref="EmbeddedBytes"/>, or where there is a service that one's.</summary>
-    public required SponsorEndpoint? Sponsor { get; init; }
+    public required Borrowing? Borrowing { get; init; }
 
     public required long EmbeddedBytes { get; init; }
 

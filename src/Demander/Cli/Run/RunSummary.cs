@@ -22,7 +22,7 @@ internal static class RunSummary
             Line(output, "forked", $"{now.Forks:N0} children with the program's memory; their pages are in these figures");
         }
 
-        Line(output, "fault latency", $"p50 {Us(latencies, 0.5)}, p90 {Us(latencies, 0.9)}, p99 {Us(latencies, 0.99)}, p99.9 {Us(latencies, 0.999)} us");
+        Line(output, "fault latency", $"p50 {Us(latencies, 0.5)}, p90 {Us(latencies, 0.9)}, p99 {Us(latencies, 0.99)}, p99.9 {Us(latencies, 0.999)}, max {(latencies.Max / 1000.0).ToString("0.0", CultureInfo.InvariantCulture)} us");
         Line(output, "transport", $"{now.Transport} ({now.TransportReason})");
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Hecatonchire.Cli.Run;
+using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Service;
@@ -42,7 +43,7 @@ internal static class PagerCommand
             Description = "Serve this user's programs too, by name or number, or a group's, or `all`; may be repeated",
         };
         var takeover = new Option<bool>("--takeover") { Description = "Where a pager listens already, end it and go on with its programs: an upgrade in place" };
-        var sponsor = new SponsorEndpointOption();
+        var sponsor = new SponsorOptions();
         var memory = new Option<string?>("--memory") { HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]" };
         TransportOption transport = TransportOption.Create();
         var metrics = new Option<string?>("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there, of all programs in one; a port alone means loopback" };
@@ -68,8 +69,8 @@ internal static class PagerCommand
             long bytes = ByteSize.TryParse(parsed.GetValue(memory) ?? "1GiB", out ByteSize size) && size.Bytes > 0
                 ? size.Bytes
                 : throw new CommandException($"--memory '{parsed.GetValue(memory)}': write a size, such as 2GiB", ExitStatus.Usage);
-            SponsorEndpoint? endpoint = sponsor.Resolve(parsed);
-            if (endpoint is not null && parsed.GetValue(memory) is not null)
+            Borrowing? borrowing = sponsor.Resolve(parsed);
+            if (borrowing is not null && parsed.GetValue(memory) is not null)
             {
                 throw new CommandException("--memory is what an embedded sponsor offers: it needs --embedded", ExitStatus.Usage);
             }
@@ -85,11 +86,11 @@ internal static class PagerCommand
                 throw new CommandException(missing, ExitStatus.HostCannot);
             }
 
-            using ISponsorSource source = endpoint is null ? startSponsor(bytes, transport.Read(parsed)) : new RemoteSponsor(endpoint);
+            using ISponsorSource source = borrowing is null ? startSponsor(bytes, transport.Read(parsed)) : new RemoteSponsors(borrowing);
             var options = new ServiceOptions
             {
                 SocketPath = parsed.GetValue(socket) ?? ServiceDirectory.Own,
-                Sponsor = source.Endpoint,
+                Borrowing = source.Borrowing,
                 Local = bound,
                 Transport = transport.Read(parsed),
                 Users = users,
@@ -114,12 +115,16 @@ internal static class PagerCommand
 
         // Compiled now, what programs wait for; and a sponsor that cannot be had is told now: not to the first program.
         Preparation.Begin();
-        PagerHost.ConnectTo(options.Sponsor).Dispose();
+        foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
+        {
+            PagerHost.ConnectTo(sponsor).Dispose();
+        }
+
         using var service = new PagerService(options, startPager, loggers);
         using PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
         using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.CreateCollector());
         Preparation.Wait();
-        output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Sponsor.Host}:{options.Sponsor.Port}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
+        output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Borrowing.Names}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
         output.Flush();
         asked.Wait();
         service.Drain();

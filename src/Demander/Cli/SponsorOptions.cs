@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.Globalization;
+using Hecatonchire.Lending;
+using Hecatonchire.Pager;
+using Hecatonchire.Transport.Striped;
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Cli;
+
+/// <summary>
+/// From whom to borrow: <c>--sponsor HOST:PORT</c>, of which there may be several, with the keys that prove them, or <c>--embedded</c>, one of our own; and how pages are
+/// spread over them.
+/// </summary>
+internal sealed class SponsorOptions
+{
+    private const int ReplicasMax = StripeTable.ReplicasMax - 1;
+
+    private readonly Option<string[]> _sponsor = new("--sponsor")
+    {
+        HelpName = "HOST:PORT",
+        DefaultValueFactory = _ => [],
+        Description = "A sponsor's control channel; may be repeated, and memory is then spread over all",
+    };
+
+    private readonly Option<string[]> _key = new("--sponsor-key")
+    {
+        HelpName = "KEY|FILE",
+        DefaultValueFactory = _ => [],
+        Description = "The sponsor's public key, or the file that holds it; one for all, or one for each in their order "
+            + $"[default: {SponsorAddress.KeyEnvironment}, /var/lib/heca/sponsor.public, ~/.local/state/heca/sponsor.public]",
+    };
+
+    private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the run" };
+
+    private readonly Option<int> _replicas = new("--replicas")
+    {
+        HelpName = "K",
+        DefaultValueFactory = _ => 1,
+        Description = $"Keep each page on K sponsors, up to {ReplicasMax}: none is lost while one of them lives",
+    };
+
+    private readonly Option<string> _stripe = new("--stripe")
+    {
+        HelpName = "SIZE",
+        DefaultValueFactory = _ => new ByteSize(Borrowing.StripeBytesDefault).ToString(),
+        Description = "The largest piece that is borrowed from one sponsor at a time",
+    };
+
+    private readonly Option<string> _readPolicy = new("--read-policy")
+    {
+        HelpName = "service-time|shortest-queue|round-robin",
+        DefaultValueFactory = _ => "service-time",
+        Description = "Which replica a page is read from",
+    };
+
+    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy];
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in Options)
+        {
+            command.Add(option);
+        }
+    }
+
+    public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded);
+
+    /// <summary>True when a sponsor is named.</summary>
+    public bool IsNamed(ParseResult parsed) => parsed.GetValue(_sponsor) is { Length: > 0 };
+
+    /// <summary>An option of how pages are spread that was given; null: none.</summary>
+    public string? GivenSpread(ParseResult parsed) =>
+        ((Option[])[_replicas, _stripe, _readPolicy]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+
+    /// <summary>The sponsors that are named, and how to spread; null for an embedded one. Throws <see cref="CommandException"/>.</summary>
+    public Borrowing? Resolve(ParseResult parsed)
+    {
+        string[] addresses = parsed.GetValue(_sponsor) ?? [], keys = parsed.GetValue(_key) ?? [];
+        int replicas = parsed.GetValue(_replicas);
+        if (replicas is < 1 or > ReplicasMax)
+        {
+            throw new CommandException($"--replicas {replicas}: write a number from 1 to {ReplicasMax}", ExitStatus.Usage);
+        }
+
+        if (!ByteSize.TryParse(parsed.GetValue(_stripe), out ByteSize stripe) || !IsStripe(stripe.Bytes))
+        {
+            throw new CommandException($"--stripe '{parsed.GetValue(_stripe)}': write a power of two from 1MiB to 1GiB, such as 256MiB", ExitStatus.Usage);
+        }
+
+        ReadPolicy policy = parsed.GetValue(_readPolicy) switch
+        {
+            "service-time" => ReadPolicy.ServiceTime,
+            "shortest-queue" => ReadPolicy.ShortestQueue,
+            "round-robin" => ReadPolicy.RoundRobin,
+            string other => throw new CommandException($"--read-policy '{other}': write {_readPolicy.HelpName}", ExitStatus.Usage),
+            null => default,
+        };
+        if (IsEmbedded(parsed))
+        {
+            return addresses.Length > 0 || keys.Length > 0
+                ? throw new CommandException("--embedded starts a sponsor of its own: give either it or --sponsor", ExitStatus.Usage)
+                : replicas == 1 ? null : throw TooFew(replicas, 1);
+        }
+
+        if (addresses.Length == 0)
+        {
+            throw new CommandException("no sponsor: give --sponsor HOST:PORT, or --embedded to start one on this host", ExitStatus.Usage);
+        }
+
+        if (keys.Length > 1 && keys.Length != addresses.Length)
+        {
+            throw new CommandException(
+                string.Create(CultureInfo.InvariantCulture, $"--sponsor-key: {keys.Length} keys for {addresses.Length} sponsors; give one for all, or one for each"), ExitStatus.Usage);
+        }
+
+        SponsorEndpoint[] sponsors = [.. addresses.Select((address, i) => SponsorAddress.Resolve(address, keys.Length == 0 ? null : keys[keys.Length == 1 ? 0 : i]))];
+        if (sponsors.GroupBy(sponsor => (sponsor.Host, sponsor.Port)).FirstOrDefault(same => same.Count() > 1) is { } twice)
+        {
+            throw new CommandException($"--sponsor {twice.Key.Host}:{twice.Key.Port} is named twice", ExitStatus.Usage);
+        }
+
+        return replicas > sponsors.Length
+            ? throw TooFew(replicas, sponsors.Length)
+            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy };
+    }
+
+    private static CommandException TooFew(int replicas, int sponsors) => new(
+        string.Create(CultureInfo.InvariantCulture, $"--replicas {replicas} takes as many sponsors, and there {(sponsors == 1 ? "is 1" : $"are {sponsors}")}: repeat --sponsor"), ExitStatus.Usage);
+
+    private static bool IsStripe(long bytes) => bytes is >= 1 << 20 and <= 1 << 30 && System.Numerics.BitOperations.IsPow2(bytes);
+}

@@ -1,0 +1,26 @@
+using Hecatonchire.Pager;
+using Hecatonchire.Transport.Striped;
+
+namespace Hecatonchire.Lending;
+
+/// <summary>From whom a program's memory is borrowed, and how it is spread over them.</summary>
+internal sealed record Borrowing
+{
+    public const long StripeBytesDefault = 1L << 30;
+
+    /// <summary>Where the sponsors' control channels listen; one at least.</summary>
+    public required IReadOnlyList<SponsorEndpoint> Sponsors { get; init; }
+
+    /// <summary>On how many of them each page is, as long as there are so many.</summary>
+    public int Replicas { get; init; } = 1;
+
+    /// <summary>The largest run of slots that is borrowed at a time.</summary>
+    public long StripeBytesMax { get; init; } = StripeBytesDefault;
+
+    public ReadPolicy ReadPolicy { get; init; }
+
+    public static Borrowing From(SponsorEndpoint sponsor) => new() { Sponsors = [sponsor] };
+
+    /// <summary>HOST:PORT of each.</summary>
+    public string Names => string.Join(", ", Sponsors.Select(sponsor => $"{sponsor.Host}:{sponsor.Port}"));
+}

@@ -1,0 +1,320 @@
+using System.Net.Sockets;
+using Hecatonchire.Control;
+using Hecatonchire.Control.Messages;
+using Hecatonchire.Pager;
+using Hecatonchire.Transport;
+using Hecatonchire.Transport.Striped;
+using Hecatonchire.Units;
+using Microsoft.Extensions.Logging;
+
+namespace Hecatonchire.Lending;
+
+/// <content>
+/// What several sponsors need besides: a thread, "heca-stripes", that has stripes filled anew on another sponsor when one is lost, and gets slots for those that are lost; and another,
+/// "heca-sponsors", for what may wait long for a sponsor that does not answer: it takes sponsors back that return, gives back what is not needed, and asks what they have to lend.
+/// </content>
+internal sealed partial class StripePool
+{
+    private static readonly TimeSpan CareTime = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan FiguresTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ReturnTime = TimeSpan.FromMilliseconds(500);
+
+    private readonly AutoResetEvent _careFor = new(false);
+    private readonly AutoResetEvent _tendTo = new(false);
+    private readonly List<(LenderLink Link, ulong Slab, long At)> _toFree = [];
+    private Thread? _care;
+    private Thread? _tend;
+    private volatile bool _careStops;
+    private LenderLink? _lastDropped;
+    private long _figuresAt;
+    private long _returnAt;
+    private int _degraded;
+    private bool _isShort;
+
+    /// <summary>Connects to a sponsor as this demander, for one that was lost. Throws <see cref="PagerStartException"/>.</summary>
+    public Func<SponsorEndpoint, Lender>? Reconnect { get; init; }
+
+    /// <summary>Stripes that have fewer replicas than they should.</summary>
+    public int Degraded => Volatile.Read(ref _degraded);
+
+    private void StartCare()
+    {
+        _care = new Thread(() => Repeat(_careFor, Care)) { Name = "heca-stripes", IsBackground = true };
+        _tend = new Thread(() => Repeat(_tendTo, Tend)) { Name = "heca-sponsors", IsBackground = true };
+        _care.Start();
+        _tend.Start();
+    }
+
+    private void StopCare()
+    {
+        _careStops = true;
+        WakeCare();
+        _care?.Join();
+        _tend?.Join();
+    }
+
+    private void WakeCare()
+    {
+        _ = _careFor.Set();
+        _ = _tendTo.Set();
+    }
+
+    private void Repeat(AutoResetEvent wake, Action step)
+    {
+        while (!_careStops)
+        {
+            _ = wake.WaitOne(CareTime);
+            try
+            {
+                step();
+            }
+            catch (Exception e) when (e is SponsorException or DataConnectionException or PagerStartException or ObjectDisposedException)
+            {
+                // A sponsor went meanwhile; the next time finds it gone.
+                Log.CareFailed(_logger, e.Message);
+            }
+        }
+    }
+
+    private void Care()
+    {
+        ReplaceLostSlots();
+        Refill();
+    }
+
+    private void Tend()
+    {
+        long now = Environment.TickCount64;
+        if (now - _returnAt >= ReturnTime.TotalMilliseconds && LinksNow().Any(link => link.IsLost))
+        {
+            _returnAt = now;
+            TakeBack();
+        }
+
+        FreeDropped();
+        if (now - _figuresAt >= FiguresTime.TotalMilliseconds)
+        {
+            _figuresAt = now;
+            AskFigures();
+        }
+    }
+
+    /// <summary>What replicas were on that are out is given back, once nothing in flight is about it.</summary>
+    private void FreeDropped()
+    {
+        while (_dropped.TryDequeue(out (LenderLink, ulong, long) dropped))
+        {
+            _toFree.Add(dropped);
+        }
+
+        foreach ((LenderLink link, ulong slab, long at) in _toFree.ToArray())
+        {
+            bool isQuiet = link.IsLost;
+            if (!isQuiet && link.IsHere)
+            {
+                _runOn(() => isQuiet = Set.IsQuiet(link.Number, at));
+            }
+
+            if (isQuiet)
+            {
+                FreeSlab(link, slab);
+                _ = _toFree.Remove((link, slab, at));
+            }
+        }
+    }
+
+    private void AskFigures()
+    {
+        foreach (LenderLink link in LinksNow().Where(link => link.IsHere))
+        {
+            StatsAnswer stats = link.Lender.Client.Stats(FiguresTime);
+            link.NoteStats(stats);
+        }
+    }
+
+    /// <summary>A sponsor that was lost may have come back, as another process or after its network did: what it held is of no use any more.</summary>
+    private void TakeBack()
+    {
+        foreach (LenderLink link in LinksNow().Where(link => link.IsLost && link.Number >= 0))
+        {
+            bool isIdle = false;
+            _runOn(() => isIdle = Set.IsQuiet(link.Number, long.MaxValue));
+            if (!isIdle || Reconnect is null || !IsListening(link.Lender.Endpoint))
+            {
+                continue;
+            }
+
+            Lender lender;
+            try
+            {
+                lender = Reconnect(link.Lender.Endpoint);
+            }
+            catch (PagerStartException)
+            {
+                // Not yet.
+                continue;
+            }
+
+            try
+            {
+                foreach (SlabEntry slab in lender.Client.ListSlabs())
+                {
+                    lender.Client.FreeSlab(slab.Slab);
+                }
+
+                var fresh = new LenderLink(lender, _logger);
+                AddOnPagerThread(fresh);
+                _runOn(() => Set.Remove(link.Number));
+                lock (_links)
+                {
+                    _ = _links.Remove(link);
+                }
+
+                link.Dispose();
+                link.Lender.Dispose();
+                _ = _toFree.RemoveAll(dropped => dropped.Link == link);
+                fresh.Link.Start();
+                Log.SponsorReturned(_logger, lender.Name);
+            }
+            catch
+            {
+                lender.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Asked before ZeroMQ, which waits for a sponsor that is not there.</summary>
+    private static bool IsListening(SponsorEndpoint sponsor)
+    {
+        using var probe = new TcpClient();
+        try
+        {
+            return probe.ConnectAsync(sponsor.Host, sponsor.Port).Wait(FiguresTime);
+        }
+        catch (Exception e) when (e is AggregateException or SocketException)
+        {
+            return false;
+        }
+    }
+
+    private void AddOnPagerThread(LenderLink link)
+    {
+        DataConnectionException? failure = null;
+        _runOn(() =>
+        {
+            try
+            {
+                Add(link);
+                WriteSponsor(link);
+            }
+            catch (DataConnectionException e)
+            {
+                failure = e;
+            }
+        });
+        if (failure is not null)
+        {
+            throw failure;
+        }
+    }
+
+    /// <summary>Segments were promised a slot for each page; those that are lost are had elsewhere.</summary>
+    private void ReplaceLostSlots()
+    {
+        lock (_lock)
+        {
+            bool isShort = Slots.TotalSlots < _wantedPages && GainSlots(_wantedPages - Slots.TotalSlots) != 0;
+            if (isShort != _isShort)
+            {
+                _isShort = isShort;
+                _runOn(() => OnShort?.Invoke(isShort));
+                if (isShort)
+                {
+                    Log.Short(_logger);
+                }
+            }
+        }
+    }
+
+    /// <summary>Has the next stripe that lacks a replica filled, if there is a sponsor for it.</summary>
+    private void Refill()
+    {
+        ulong chosen = 0;
+        uint slots = 0;
+        HashSet<int>? taken = null;
+        int here = LinksNow().Count(link => link.IsHere), lacking = 0;
+        _runOn(() =>
+        {
+            for (int number = 0; number < Set.Stripes.Count; number++)
+            {
+                if (Set.Stripes[(ulong)number] is not { IsLost: false } stripe || stripe.Count(ReplicaState.Live) >= _borrowing.Replicas)
+                {
+                    continue;
+                }
+
+                lacking++;
+                int replicas = StripeTable.ReplicasMax - stripe.Count(ReplicaState.None);
+                if (taken is null && !Set.Copier!.IsBusy && replicas < Math.Min(_borrowing.Replicas, StripeTable.ReplicasMax))
+                {
+                    (chosen, slots) = ((ulong)number, stripe.Slots);
+                    taken = [.. stripe.Replicas.Where(replica => replica.State != ReplicaState.None).Select(replica => replica.Sponsor)];
+                }
+            }
+        });
+        NoteLacking(lacking);
+        if (taken is null || here <= taken.Count(sponsor => LinkOf(sponsor)?.IsHere == true))
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (Borrow((long)slots << PageSize.Shift, 1, taken) is not { } borrowed)
+            {
+                return;
+            }
+
+            bool isUsed = false;
+            _runOn(() => isUsed = borrowed.Slots == slots && Set.TryFill(chosen, slots, borrowed.Replicas[0].Sponsor, borrowed.Replicas[0].Slab));
+            if (!isUsed)
+            {
+                GiveBack(borrowed.Replicas);
+            }
+        }
+    }
+
+    private void NoteLacking(int lacking)
+    {
+        int before = Interlocked.Exchange(ref _degraded, lacking);
+        if (lacking > 0 && before == 0)
+        {
+            Log.Degraded(_logger, lacking);
+        }
+        else if (lacking == 0 && before > 0)
+        {
+            Log.Whole(_logger);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is lost: {Why}")]
+        public static partial void SponsorLost(ILogger logger, string sponsor, string why);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is back; it holds nothing of this program yet")]
+        public static partial void SponsorReturned(ILogger logger, string sponsor);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Stripes} stripes have fewer replicas than they should; they are filled anew where there is a sponsor for it")]
+        public static partial void Degraded(ILogger logger, int stripes);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "All stripes have their replicas again")]
+        public static partial void Whole(ILogger logger);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has memory in place of what was lost: the program grows beyond --local")]
+        public static partial void Short(ILogger logger);
+
+        [LoggerMessage(Level = LogLevel.Information, Message = "The care for the stripes was put off: {Why}")]
+        public static partial void CareFailed(ILogger logger, string why);
+    }
+}
