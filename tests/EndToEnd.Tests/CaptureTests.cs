@@ -323,7 +323,7 @@ public sealed partial class CaptureTests : IDisposable
     {
         Capability.Require("stress-ng", File.Exists("/usr/bin/stress-ng"), "no stress-ng");
         (int status, string output, string error) = Run(
-            ["--local", "64MiB", "--follow-children", "--stats"],
+            ["--local", "32MiB", "--follow-children", "--stats"],
             ["stress-ng", "--vm", "2", "--vm-bytes", "256M", "--vm-method", "all", "--verify", "-t", "10"]);
         Assert.True(status == 0, output + error);
         Assert.DoesNotContain("fail", output + error, StringComparison.Ordinal);
