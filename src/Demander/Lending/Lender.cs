@@ -49,6 +49,8 @@ internal sealed class LenderLink : IDisposable
     /// <summary>Why, in a few words.</summary>
     public string? LossReason { get; set; }
 
+    public bool IsLossTold { get; set; }
+
     /// <summary>Pages that it had the only copy of when it was lost.</summary>
     public long PagesLost { get; set; }
 

@@ -84,6 +84,7 @@ internal sealed partial class StripePool
 
     private void Tend()
     {
+        TellLost();
         long now = Environment.TickCount64;
         if (now - _returnAt >= ReturnTime.TotalMilliseconds && LinksNow().Any(link => link.IsLost))
         {
@@ -96,6 +97,16 @@ internal sealed partial class StripePool
         {
             _figuresAt = now;
             AskFigures();
+        }
+    }
+
+    /// <summary>Here and not where it is noticed: the pager thread writes no log.</summary>
+    private void TellLost()
+    {
+        foreach (LenderLink link in LinksNow().Where(link => link.IsLost && !link.IsLossTold))
+        {
+            link.IsLossTold = true;
+            Log.SponsorLost(_logger, link.Lender.Name, link.LossReason!);
         }
     }
 

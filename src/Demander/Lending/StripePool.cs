@@ -520,10 +520,6 @@ internal sealed partial class StripePool : IDisposable
         if (LinkOf(sponsor) is { } link)
         {
             link.LossReason ??= why ?? "it ended the connection";
-            if (Set.Copier is not null)
-            {
-                Log.SponsorLost(_logger, link.Lender.Name, link.LossReason);
-            }
         }
 
         WakeCare();

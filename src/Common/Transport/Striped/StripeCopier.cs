@@ -48,11 +48,19 @@ internal sealed unsafe class StripeCopier : IDisposable
         public bool IsDirty;
     }
 
+    /// <summary>Throws <see cref="DataConnectionException"/> where a device does not take its buffers.</summary>
     public StripeCopier(SponsorSet set, UsedSlots used)
     {
         (_set, _used) = (set, used);
-        _ = set.Reader.Register(_memory, (nuint)(Windows * WindowPages) << PageSize.Shift);
-        _ = set.Writer.Register(_memory, (nuint)(Windows * WindowPages) << PageSize.Shift);
+        const long Bytes = (long)(Windows * WindowPages) << PageSize.Shift;
+        foreach (StripedConnection connection in (StripedConnection[])[set.Reader, set.Writer])
+        {
+            int errno = connection.Register(_memory, (nuint)Bytes);
+            if (errno != 0)
+            {
+                throw new DataConnectionException(DataConnectionFailure.Memory, DataConnectionException.NotRegistered(Bytes, errno));
+            }
+        }
     }
 
     /// <summary>Bytes a second at most.</summary>
@@ -62,9 +70,6 @@ internal sealed unsafe class StripeCopier : IDisposable
     public Action<ulong, int>? OnFilled { get; init; }
 
     public bool IsBusy => _target >= 0;
-
-    /// <summary>Bytes copied since this began.</summary>
-    public long CopiedBytes { get; private set; }
 
     /// <summary>Begins to fill the replica of the stripe on a sponsor, which was added as such. One at a time.</summary>
     public void Begin(ulong stripe, int sponsor) => (_stripe, _target, _cursor) = (stripe, sponsor, 0);
@@ -142,7 +147,6 @@ internal sealed unsafe class StripeCopier : IDisposable
         }
         else
         {
-            CopiedBytes += (long)window.Pages << PageSize.Shift;
             window.State = window.IsDirty ? WindowState.Settling : WindowState.Idle;
         }
     }
