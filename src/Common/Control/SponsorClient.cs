@@ -153,6 +153,9 @@ internal sealed partial class SponsorClient : IDisposable
 
     public StatsAnswer Stats(TimeSpan? timeout = null) => Ask<StatsAnswer>(id => new StatsRequest(id), timeout);
 
+    /// <summary>Sets how much it offers. Throws <see cref="SponsorErrorCode.Refused"/> where <paramref name="adminKey"/> is not its own.</summary>
+    public OfferAnswer Offer(long bytes, byte[] adminKey) => Ask<OfferAnswer>(id => new OfferRequest(id, bytes, adminKey));
+
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
@@ -223,6 +226,7 @@ internal sealed partial class SponsorClient : IDisposable
 
     private SponsorException ErrorFrom(ErrorAnswer error) => error.Code switch
     {
+        ErrorCode.NotAllowed => Error(SponsorErrorCode.Refused, $"does not allow it: {error.Message}"),
         ErrorCode.Full => Error(SponsorErrorCode.Full, $"is full: {error.Message}; give it more --memory or use another sponsor"),
         ErrorCode.Version => Error(SponsorErrorCode.Version, $"speaks another protocol: {error.Message}; update the older of the two"),
         ErrorCode.NoSuchSlab => Error(SponsorErrorCode.NoSuchSlab, error.Message),

@@ -84,7 +84,8 @@ internal sealed class EmbeddedSponsor : ISponsorSource
         string[] arguments =
         [
             "--listen", address.ToString(), "--transport", transport.Name(), "--port", "0", "--data-port", "0", "--memory", bytes.ToString(CultureInfo.InvariantCulture),
-            "--keys", keys, "--announce", "--exit-with-stdin",
+            // Nobody else could take what it would ask back.
+            "--keys", keys, "--announce", "--exit-with-stdin", "--pressure-max", "0",
         ];
         var start = new ProcessStartInfo(program, arguments)
         {

@@ -28,8 +28,11 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     public static readonly SettingDefinition Memory = new("memory", "SIZE", null, "The memory to offer, such as 8GiB; required");
 
+    public static readonly SettingDefinition PressureMax = new(
+        "pressure-max", "PERCENT", "10", "Ask lent memory back while this host's programs wait for memory for more than this share of a second; 0: never");
+
     public static readonly SettingDefinition Keys = new(
-        "keys", "DIR", DefaultKeys(), "Where the key pair lives: sponsor.secret and sponsor.public, made at the first start");
+        "keys", "DIR", DefaultKeys(), "Where the keys live: sponsor.secret, sponsor.public and sponsor.admin, made at the first start");
 
     public static readonly SettingDefinition GoneAfter = new(
         "gone-after", "SECONDS", "30", "Free the slabs of a demander that was silent and without data connection for so long");
@@ -47,7 +50,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     /// <summary>In the order of the help.</summary>
     public static readonly IReadOnlyList<SettingDefinition> All =
-        [Memory, Listen, Port, DataPort, Transport, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
+        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
 
     private static string DefaultKeys()
     {

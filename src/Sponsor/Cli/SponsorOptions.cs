@@ -20,7 +20,10 @@ internal sealed record SponsorOptions
 
     public required ByteSize Memory { get; init; }
 
-    /// <summary>Directory of sponsor.secret and sponsor.public.</summary>
+    /// <summary>For what percentage of a second some program may wait for memory before lent memory is asked back; 0: never.</summary>
+    public required int PressureMaxPercent { get; init; }
+
+    /// <summary>Directory of sponsor.secret, sponsor.public and sponsor.admin.</summary>
     public required string Keys { get; init; }
 
     public required TimeSpan GoneAfter { get; init; }

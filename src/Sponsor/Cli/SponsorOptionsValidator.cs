@@ -33,6 +33,7 @@ internal static class SponsorOptionsValidator
                 text => TransportPreferences.TryParse(text, out TransportPreference preference) ? preference : null,
                 $"must be {TransportPreferences.All}")!.Value,
             Memory = ParseMemory(settings),
+            PressureMaxPercent = ParseInteger(settings, SettingDefinition.PressureMax, 0, 100, "percent"),
             Keys = Parse<string>(
                 settings, SettingDefinition.Keys, text => text is { Length: > 0 } ? Path.GetFullPath(text) : null, "must be a directory"),
             GoneAfter = TimeSpan.FromSeconds(ParseInteger(settings, SettingDefinition.GoneAfter, 1, GoneAfterSecondsMax, "seconds")),

@@ -1,14 +1,15 @@
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Sponsor.Pressure;
 using Hecatonchire.Sponsor.Slabs;
 using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Sponsor.Control;
 
 /// <summary>
-/// The sponsor's control channel: one thread, "heca-control", that receives requests on a ROUTER socket, answers each, and
-/// frees what demanders that are gone have left. What arrives is decoded without exceptions; whatever a peer sends, others
+/// The sponsor's control channel: one thread, "heca-control", that receives requests on a ROUTER socket, answers each,
+/// frees what demanders that are gone have left, and looks whether the host is short of memory. What arrives is decoded without exceptions; whatever a peer sends, others
 /// notice nothing.
 /// </summary>
 internal sealed partial class ControlServer : IDisposable
@@ -26,6 +27,7 @@ internal sealed partial class ControlServer : IDisposable
     private readonly ControlServerOptions _options;
     private readonly RequestHandler _handler;
     private readonly SlabStore _store;
+    private readonly PressureRelief? _relief;
     private readonly ILogger<ControlServer> _logger;
     private readonly LogBudget _dropLog;
     private readonly byte[] _identity = new byte[256];
@@ -38,10 +40,11 @@ internal sealed partial class ControlServer : IDisposable
     private long _dropped;
     private volatile bool _stop;
 
-    public ControlServer(ControlServerOptions options, SlabStore store, RequestHandler handler, TimeProvider time, ILogger<ControlServer> logger)
+    public ControlServer(ControlServerOptions options, SlabStore store, RequestHandler handler, TimeProvider time, ILogger<ControlServer> logger, PressureRelief? relief = null)
     {
         _options = options;
         _store = store;
+        _relief = relief;
         _handler = handler;
         _logger = logger;
         _dropLog = new LogBudget(time);
@@ -173,6 +176,7 @@ internal sealed partial class ControlServer : IDisposable
 
     private void Sweep()
     {
+        _relief?.Look();
         _handler.ForgetSilentSessions();
         foreach (Demander gone in _store.SweepGone())
         {

@@ -1,3 +1,4 @@
+using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
 
 namespace Hecatonchire.Sponsor.Control;
@@ -12,6 +13,9 @@ internal sealed record ControlServerOptions
     public required int Port { get; init; }
 
     public required CurveKeyPair Keys { get; init; }
+
+    /// <summary>Who has it may set what is offered; <see cref="ControlProtocol.AdminKeyBytes"/> bytes.</summary>
+    public required byte[] AdminKey { get; init; }
 
     /// <summary>Stable over restarts.</summary>
     public required Guid SponsorId { get; init; }

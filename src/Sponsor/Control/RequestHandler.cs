@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Sponsor.Slabs;
@@ -32,6 +33,7 @@ internal sealed partial class RequestHandler(
     private sealed class Session(Guid demander)
     {
         public readonly Guid Demander = demander;
+        public bool IsObserver => Demander == Guid.Empty;
         public long LastSeen;
     }
 
@@ -98,13 +100,15 @@ internal sealed partial class RequestHandler(
             return Greet(identity, hello);
         }
 
-        if (!_sessions.TryGetValue(identity, out Session? session) || !store.Touch(session.Demander))
+        if (!_sessions.TryGetValue(identity, out Session? session) || (!session.IsObserver && !store.Touch(session.Demander)))
         {
             return new ErrorAnswer(request.Id, ErrorCode.HelloFirst, "this connection has not said hello, or was forgotten");
         }
 
         session.LastSeen = time.GetTimestamp();
-        return Answer(session.Demander, request);
+        return session.IsObserver && request is not (StatsRequest or OfferRequest or HeartbeatRequest)
+            ? new ErrorAnswer(request.Id, ErrorCode.NotAllowed, "an observer borrows nothing: say hello with an id")
+            : Answer(session.Demander, request);
     }
 
     private ControlAnswer Answer(Guid demander, ControlRequest request)
@@ -130,7 +134,9 @@ internal sealed partial class RequestHandler(
             case ListRequest:
                 return new ListAnswer(request.Id, store.List(demander));
             case StatsRequest:
-                return Stats(request.Id);
+                return Stats(request.Id, demander);
+            case OfferRequest offer:
+                return Offer(offer);
             default:
                 return new HeartbeatAnswer(request.Id);
         }
@@ -148,7 +154,7 @@ internal sealed partial class RequestHandler(
             return new ErrorAnswer(hello.Id, ErrorCode.Full, $"it has {options.SessionsMax} control connections and takes no more");
         }
 
-        if (store.Greet(hello.Demander, hello.Name) is { } refusal)
+        if (hello.Demander != Guid.Empty && store.Greet(hello.Demander, hello.Name) is { } refusal)
         {
             return Error(hello, refusal);
         }
@@ -171,7 +177,19 @@ internal sealed partial class RequestHandler(
         };
     }
 
-    private StatsAnswer Stats(ulong id) => new(id)
+    private ControlAnswer Offer(OfferRequest offer)
+    {
+        if (!CryptographicOperations.FixedTimeEquals(offer.Key, options.AdminKey))
+        {
+            return new ErrorAnswer(offer.Id, ErrorCode.NotAllowed, $"this is not the key in its {SponsorKeys.AdminFile}");
+        }
+
+        store.Offer(offer.Bytes);
+        LogOffer(new ByteSize(offer.Bytes), new ByteSize(store.LentBytes));
+        return new OfferAnswer(offer.Id, store.OfferedBytes, store.LentBytes);
+    }
+
+    private StatsAnswer Stats(ulong id, Guid demander) => new(id)
     {
         OfferedBytes = store.OfferedBytes,
         LentBytes = store.LentBytes,
@@ -181,9 +199,13 @@ internal sealed partial class RequestHandler(
         PagesRead = Volatile.Read(ref served.PagesRead),
         PagesWritten = Volatile.Read(ref served.PagesWritten),
         RequestsRefused = served.RefusedInAll() + Refused,
+        ReclaimBytes = store.ReclaimBytes(demander),
     };
 
     private static ErrorAnswer Error(ControlRequest request, Refusal refusal) => new(request.Id, refusal.Code, refusal.Message);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Told to offer {Offered}; {Lent} is lent")]
+    private partial void LogOffer(ByteSize offered, ByteSize lent);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Type}: {Code}, {Message}")]
     private partial void LogRefused(string type, string code, string message);

@@ -1,14 +1,20 @@
 using System.Security.Cryptography;
 using System.Text;
+using Hecatonchire.Control;
+using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
 
 namespace Hecatonchire.Sponsor.Control;
 
-/// <summary>The key pair of a sponsor on disk: sponsor.secret for its owner only, sponsor.public for who wants to connect.</summary>
+/// <summary>
+/// The keys of a sponsor on disk: the pair, sponsor.secret for its owner only and sponsor.public for who wants to connect; and sponsor.admin, which whoever may
+/// say what it offers has.
+/// </summary>
 internal static class SponsorKeys
 {
     public const string SecretFile = "sponsor.secret";
     public const string PublicFile = "sponsor.public";
+    public const string AdminFile = "sponsor.admin";
 
     private const UnixFileMode SecretMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode PublicMode = SecretMode | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
@@ -36,12 +42,7 @@ internal static class SponsorKeys
             WriteNew(secretPath, CurveKeyPair.Create().SecretZ85, SecretMode, overwrite: false);
         }
 
-        UnixFileMode mode = File.GetUnixFileMode(secretPath);
-        if ((mode & OthersMode) != 0)
-        {
-            throw new IOException($"the key {secretPath} is open to other users (mode {Convert.ToString((int)mode, 8)}): run chmod 600 {secretPath}");
-        }
-
+        RequireClosed(secretPath);
         CurveKeyPair keys = CurveKeyPair.FromSecret(File.ReadAllText(secretPath).Trim())
             ?? throw new IOException($"{secretPath} holds no CURVE secret key: remove it, and a new pair is made at the next start");
 
@@ -55,8 +56,31 @@ internal static class SponsorKeys
         return keys;
     }
 
+    /// <summary>The admin key, made at the first start; after <see cref="LoadOrCreate"/> in the same directory. Throws as that does.</summary>
+    public static byte[] LoadOrCreateAdmin(string directory)
+    {
+        string path = Path.Combine(directory, AdminFile);
+        if (!File.Exists(path))
+        {
+            WriteNew(path, RandomNumberGenerator.GetHexString(2 * ControlProtocol.AdminKeyBytes, lowercase: true), SecretMode, overwrite: false);
+        }
+
+        RequireClosed(path);
+        return AdminKey.Parse(File.ReadAllText(path))
+            ?? throw new IOException($"{path} holds no admin key: remove it, and a new one is made at the next start");
+    }
+
     /// <summary>The sponsor's id: as lasting as its key.</summary>
     public static Guid SponsorId(CurveKeyPair keys) => new(SHA256.HashData(Encoding.ASCII.GetBytes(keys.PublicZ85)).AsSpan(0, 16));
+
+    private static void RequireClosed(string path)
+    {
+        UnixFileMode mode = File.GetUnixFileMode(path);
+        if ((mode & OthersMode) != 0)
+        {
+            throw new IOException($"the key {path} is open to other users (mode {Convert.ToString((int)mode, 8)}): run chmod 600 {path}");
+        }
+    }
 
     // Beside its place and renamed into it: nobody ever reads half a key, nor a secret before its mode is set. Of two sponsors
     // that make the first secret at once, the first one's stays.

@@ -4,6 +4,7 @@ using Hecatonchire.Interop;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
+using Hecatonchire.Sponsor.Pressure;
 using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
@@ -34,12 +35,12 @@ internal static class SponsorHost
 
         ZmqContext.RequireLibrary();
         CurveKeyPair keys = SponsorKeys.LoadOrCreate(options.Keys);
-        using IHost host = Build(options, keys);
+        using IHost host = Build(options, keys, SponsorKeys.LoadOrCreateAdmin(options.Keys));
         host.Run();
         return SponsorCommand.ExitDone;
     }
 
-    private static IHost Build(SponsorOptions options, CurveKeyPair keys)
+    private static IHost Build(SponsorOptions options, CurveKeyPair keys, byte[] adminKey)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 
@@ -65,10 +66,14 @@ internal static class SponsorHost
             Address = options.Listen.ToString(),
             Port = options.Port,
             Keys = keys,
+            AdminKey = adminKey,
             SponsorId = SponsorKeys.SponsorId(keys),
             GoneAfter = options.GoneAfter,
         });
         services.AddSingleton<SlabStore>();
+        services.AddSingleton(new PressureReliefOptions { StallShareMax = options.PressureMaxPercent / 100.0 });
+        services.AddSingleton(StallMeter.OfThisHost(TimeProvider.System));
+        services.AddSingleton<PressureRelief>();
         services.AddSingleton<ISlabDirectory>(provider => provider.GetRequiredService<SlabStore>());
         services.AddSingleton(provider => new DataServer(
             new IPEndPoint(options.Listen, options.DataPort),

@@ -26,21 +26,28 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
     private IRemoteMemory? _remote;
     private ulong _lastSlab;
     private long _lentBytes;
+    private long _offeredBytes;
+    private long _bearableBytes = long.MaxValue;
     private long _connections;
 
     public SlabStore(SlabStoreOptions options, TimeProvider time)
     {
         _options = options;
         _time = time;
+        _offeredBytes = options.OfferedBytes;
         _byHandle = new Demander?[options.DemandersMax];
         _generations = new int[options.DemandersMax];
     }
 
-    public long OfferedBytes => _options.OfferedBytes;
+    /// <summary>What is lent at most: what <see cref="Offer"/> said last, and less while the host cannot bear that.</summary>
+    public long OfferedBytes => Math.Min(ToldBytes, Interlocked.Read(ref _bearableBytes));
+
+    /// <summary>What the sponsor was told to offer.</summary>
+    public long ToldBytes => Interlocked.Read(ref _offeredBytes);
 
     public long LentBytes => Interlocked.Read(ref _lentBytes);
 
-    public long FreeBytes => OfferedBytes - LentBytes;
+    public long FreeBytes => Math.Max(0, OfferedBytes - LentBytes);
 
     public long DataConnections => Interlocked.Read(ref _connections);
 
@@ -60,6 +67,24 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
 
     /// <summary>Where RDMA connections come in; 0 where there are none.</summary>
     public int RemotePort => _remote?.Port ?? 0;
+
+    /// <summary>From now on so much is offered. What is lent beyond that stays lent until its demanders have given it back.</summary>
+    public void Offer(long bytes) => Interlocked.Exchange(ref _offeredBytes, bytes);
+
+    /// <summary>What the host can bear to lend, whatever is offered; <see cref="long.MaxValue"/>: anything.</summary>
+    public void Bear(long bytes) => Interlocked.Exchange(ref _bearableBytes, bytes);
+
+    /// <summary>What a demander is asked to give back: its share of what is lent beyond the offer, by what it has.</summary>
+    public long ReclaimBytes(Guid id)
+    {
+        lock (_gate)
+        {
+            long excess = _lentBytes - OfferedBytes;
+            return excess > 0 && _byId.TryGetValue(id, out Demander? demander)
+                ? (long)((((Int128)excess * demander.LentBytes) + _lentBytes - 1) / _lentBytes)
+                : 0;
+        }
+    }
 
     /// <summary>Makes a demander known, or renews it. Null, with the reason, when there are too many.</summary>
     public Refusal? Greet(Guid id, string name)

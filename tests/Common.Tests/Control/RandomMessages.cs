@@ -8,7 +8,7 @@ internal sealed class RandomMessages(int seed)
 {
     private readonly Random _random = new(seed);
 
-    public ControlRequest NextRequest() => _random.Next(9) switch
+    public ControlRequest NextRequest() => _random.Next(10) switch
     {
         0 => new HelloRequest(Number(), Id(), Text(ControlProtocol.NameBytesMax)),
         1 => new TokenRequest(Number()),
@@ -18,10 +18,11 @@ internal sealed class RandomMessages(int seed)
         5 => new StatsRequest(Number()),
         6 => new ResetRequest(Number()),
         7 => new KeyRequest(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
+        8 => new OfferRequest(Number(), Count(), Bytes(ControlProtocol.AdminKeyBytes)),
         _ => new HeartbeatRequest(Number()),
     };
 
-    public ControlAnswer NextAnswer() => _random.Next(10) switch
+    public ControlAnswer NextAnswer() => _random.Next(11) switch
     {
         0 => new HelloAnswer(Number())
         {
@@ -51,10 +52,12 @@ internal sealed class RandomMessages(int seed)
             PagesRead = Count(),
             PagesWritten = Count(),
             RequestsRefused = Count(),
+            ReclaimBytes = Count(),
         },
         6 => new HeartbeatAnswer(Number()),
         7 => new KeyAnswer(Number(), Number(), (uint)_random.NextInt64(1L << 32)),
         8 => new ResetAnswer(Number()),
+        9 => new OfferAnswer(Number(), Count(), Count()),
         _ => new ErrorAnswer(Number(), Text(20), Text(200)),
     };
 

@@ -42,6 +42,29 @@ public sealed unsafe class SponsorClientTests
     }
 
     [Fact]
+    public void An_observer_sees_and_with_the_admin_key_says_what_is_offered_but_borrows_nothing()
+    {
+        using SponsorUnderTest sponsor = new();
+        using SponsorClient client = sponsor.Connect(), observer = sponsor.Connect(Guid.Empty);
+        _ = client.AllocateSlab(128 * MiB);
+        StatsAnswer seen = observer.Stats();
+        Assert.Equal((1, 128 * MiB, 0), (seen.Demanders, seen.LentBytes, seen.ReclaimBytes));
+        foreach (Action borrow in (Action[])[() => observer.AllocateSlab(64 * MiB), () => observer.RequestToken(), () => observer.ListSlabs(), () => observer.FreeSlab(1)])
+        {
+            Assert.Equal(SponsorErrorCode.Refused, Assert.Throws<SponsorException>(borrow).Code);
+        }
+
+        SponsorException refused = Assert.Throws<SponsorException>(() => observer.Offer(0, new byte[ControlProtocol.AdminKeyBytes]));
+        Assert.Contains("does not allow it: this is not the key in its sponsor.admin", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(256 * MiB, observer.Stats().OfferedBytes);
+
+        OfferAnswer answer = observer.Offer(64 * MiB, sponsor.AdminKey);
+        Assert.Equal((64 * MiB, 128 * MiB), (answer.OfferedBytes, answer.LentBytes));
+        Assert.Equal((64 * MiB, 0L), (client.Stats().ReclaimBytes, observer.Stats().ReclaimBytes));
+        Assert.Equal(SponsorErrorCode.Full, Assert.Throws<SponsorException>(() => client.AllocateSlab(64 * MiB)).Code);
+    }
+
+    [Fact]
     public void Errors_have_a_code_and_a_message_to_act_on()
     {
         using SponsorUnderTest sponsor = new();

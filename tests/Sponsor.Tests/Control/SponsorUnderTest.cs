@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Security.Cryptography;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Serving;
@@ -33,6 +35,7 @@ internal sealed class SponsorUnderTest : IDisposable
             Address = "127.0.0.1",
             Port = port,
             Keys = Keys,
+            AdminKey = AdminKey,
             SponsorId = SponsorKeys.SponsorId(Keys),
             GoneAfter = slabs.GoneAfter,
             SessionsMax = sessionsMax,
@@ -57,6 +60,8 @@ internal sealed class SponsorUnderTest : IDisposable
     }
 
     public CurveKeyPair Keys { get; }
+
+    public byte[] AdminKey { get; } = RandomNumberGenerator.GetBytes(ControlProtocol.AdminKeyBytes);
 
     public SlabStore Store { get; }
 

@@ -57,6 +57,36 @@ public sealed unsafe class SlabStoreTests : IDisposable
     }
 
     [Fact]
+    public void What_is_lent_beyond_a_lower_offer_stays_lent_and_is_asked_back_by_shares()
+    {
+        Allocate(Alice, 128 * MiB);
+        ulong small = Allocate(Bob, 64 * MiB);
+        Assert.Equal((0, 0), (_store.ReclaimBytes(Alice), _store.ReclaimBytes(Bob)));
+        _store.Offer(96 * MiB);
+        Assert.Equal((96 * MiB, 192 * MiB, 0L), (_store.OfferedBytes, _store.LentBytes, _store.FreeBytes));
+        Assert.Equal((64 * MiB, 32 * MiB), (_store.ReclaimBytes(Alice), _store.ReclaimBytes(Bob)));
+        Assert.Equal(0, _store.ReclaimBytes(Guid.NewGuid()));
+        Assert.Equal(ErrorCode.Full, _store.TryAllocate(Bob, 64 * MiB, out _)?.Code);
+        Assert.Null(_store.Free(Bob, small));
+        Assert.Equal((32 * MiB, 0), (_store.ReclaimBytes(Alice), _store.ReclaimBytes(Bob)));
+        _store.Offer(0);
+        Assert.Equal(128 * MiB, _store.ReclaimBytes(Alice));
+        _store.Offer(512 * MiB);
+        Assert.Equal((0, 384 * MiB), (_store.ReclaimBytes(Alice), _store.FreeBytes));
+        Allocate(Bob, 256 * MiB);
+    }
+
+    [Fact]
+    public void What_the_host_cannot_bear_is_not_offered_whatever_was_told()
+    {
+        Allocate(Alice, 128 * MiB);
+        _store.Bear(64 * MiB);
+        Assert.Equal((64 * MiB, 64 * MiB, 256 * MiB), (_store.OfferedBytes, _store.ReclaimBytes(Alice), _store.ToldBytes));
+        _store.Bear(long.MaxValue);
+        Assert.Equal((256 * MiB, 0), (_store.OfferedBytes, _store.ReclaimBytes(Alice)));
+    }
+
+    [Fact]
     public void A_freed_slab_can_be_lent_again_under_a_new_id_and_reads_as_zeros()
     {
         ulong first = Allocate(Alice, 256 * MiB);

@@ -41,6 +41,9 @@ internal static class AnswerDecoder
             "reset.ok" => new ResetAnswer(id),
             "list.ok" => DecodeList(id, map),
             "stats.ok" => DecodeStats(id, map),
+            "offer.ok" => map.TryGetCount("offered_bytes"u8, out long offered) && map.TryGetCount("lent_bytes"u8, out long lent)
+                ? new OfferAnswer(id, offered, lent)
+                : null,
             "heartbeat.ok" => new HeartbeatAnswer(id),
             _ => null,
         };
@@ -149,6 +152,7 @@ internal static class AnswerDecoder
                 PagesRead = read,
                 PagesWritten = written,
                 RequestsRefused = refused,
+                ReclaimBytes = map.TryGetCount("reclaim_bytes"u8, out long reclaim) ? reclaim : 0,
             }
             : null;
 }

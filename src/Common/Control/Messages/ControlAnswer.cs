@@ -207,7 +207,10 @@ internal sealed record StatsAnswer(ulong Id) : ControlAnswer(Id)
 
     public required long RequestsRefused { get; init; }
 
-    protected override int FieldCount => 8;
+    /// <summary>What this demander is asked to give back: to hold elsewhere, and free.</summary>
+    public required long ReclaimBytes { get; init; }
+
+    protected override int FieldCount => 9;
 
     protected override void WriteFields(ref MessagePackWriter writer)
     {
@@ -219,6 +222,21 @@ internal sealed record StatsAnswer(ulong Id) : ControlAnswer(Id)
         Write(ref writer, "pages_read"u8, PagesRead);
         Write(ref writer, "pages_written"u8, PagesWritten);
         Write(ref writer, "requests_refused"u8, RequestsRefused);
+        Write(ref writer, "reclaim_bytes"u8, ReclaimBytes);
+    }
+}
+
+/// <summary>What the sponsor offers from now on, and what of it is lent.</summary>
+internal sealed record OfferAnswer(ulong Id, long OfferedBytes, long LentBytes) : ControlAnswer(Id)
+{
+    public override string Type => "offer.ok";
+
+    protected override int FieldCount => 2;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        Write(ref writer, "offered_bytes"u8, OfferedBytes);
+        Write(ref writer, "lent_bytes"u8, LentBytes);
     }
 }
 

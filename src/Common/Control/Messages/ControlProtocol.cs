@@ -6,6 +6,9 @@ internal static class ControlProtocol
     public const int Version = 1;
     public const int TokenBytes = 32;
 
+    /// <summary>What a sponsor's owner proves to be one with; in its file sponsor.admin.</summary>
+    public const int AdminKeyBytes = 32;
+
     /// <summary>Bytes of UTF-8 in a demander's name.</summary>
     public const int NameBytesMax = 128;
 
@@ -25,6 +28,9 @@ internal static class ErrorCode
     public const string Full = "full";
     public const string NoSuchSlab = "no_such_slab";
     public const string Stopping = "stopping";
+
+    /// <summary>Takes the admin key of this sponsor, or the connection is an observer's.</summary>
+    public const string NotAllowed = "not_allowed";
 
     /// <summary>The last connection in that protection domain has closed, or it never was this demander's.</summary>
     public const string NoSuchDomain = "no_such_domain";

@@ -32,7 +32,7 @@ internal abstract record ControlRequest(ulong Id)
     }
 }
 
-/// <summary>The first request on a connection: who speaks. The name is for people.</summary>
+/// <summary>The first request on a connection: who speaks. The name is for people. An id of zeros is an observer: it borrows nothing, and may ask for stats and set the offer.</summary>
 internal sealed record HelloRequest(ulong Id, Guid Demander, string Name) : ControlRequest(Id)
 {
     public override string Type => "hello";
@@ -112,6 +112,22 @@ internal sealed record ListRequest(ulong Id) : ControlRequest(Id)
 internal sealed record StatsRequest(ulong Id) : ControlRequest(Id)
 {
     public override string Type => "stats";
+}
+
+/// <summary>Sets how much the sponsor offers; less than it has lent makes it ask its demanders for the rest. For who has its admin key.</summary>
+internal sealed record OfferRequest(ulong Id, long Bytes, byte[] Key) : ControlRequest(Id)
+{
+    public override string Type => "offer";
+
+    protected override int FieldCount => 2;
+
+    protected override void WriteFields(ref MessagePackWriter writer)
+    {
+        writer.WriteString("bytes"u8);
+        writer.WriteUnsigned((ulong)Bytes);
+        writer.WriteString("key"u8);
+        writer.WriteBinary(Key);
+    }
 }
 
 internal sealed record HeartbeatRequest(ulong Id) : ControlRequest(Id)

@@ -47,11 +47,14 @@ internal static class RequestDecoder
             "reset" => new DecodedRequest(new ResetRequest(id), null),
             "list" => new DecodedRequest(new ListRequest(id), null),
             "stats" => new DecodedRequest(new StatsRequest(id), null),
+            "offer" => map.TryGetCount("bytes"u8, out long offer) && map.TryGetBinary("key"u8, ControlProtocol.AdminKeyBytes, out ReadOnlySpan<byte> admin)
+                ? new DecodedRequest(new OfferRequest(id, offer, admin.ToArray()), null)
+                : Refuse(id, ErrorCode.BadRequest, $"offer needs 'bytes', an integer of 0 or more, and 'key', {ControlProtocol.AdminKeyBytes} bytes (bin)"),
             "heartbeat" => new DecodedRequest(new HeartbeatRequest(id), null),
             _ => Refuse(
                 id,
                 ErrorCode.UnknownType,
-                "the type is none of hello, token, allocate, free, key, reset, list, stats, heartbeat"),
+                "the type is none of hello, token, allocate, free, key, reset, list, stats, offer, heartbeat"),
         };
     }
 
