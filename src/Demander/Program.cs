@@ -1,6 +1,7 @@
 using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
+using Hecatonchire.Cli.Cluster;
 using Hecatonchire.Cli.Run;
 using Hecatonchire.Cli.Services;
 using Hecatonchire.Cli.Status;
@@ -13,6 +14,9 @@ return HecaCommandLine.Invoke(
         BenchWorkerCommand.Create(),
         StatusCommand.Create(),
         TopCommand.Create(),
+        ClusterCommand.Create(),
+        DrainCommand.Create(),
+        OfferCommand.Create(),
         CheckCommand.Create(),
         VersionCommand.Create()),
     args);

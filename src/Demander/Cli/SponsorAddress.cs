@@ -12,7 +12,7 @@ internal static class SponsorAddress
     private const string PublicFile = "sponsor.public";
 
     /// <summary>Throws <see cref="CommandException"/> with one line where the address is none or no key is found.</summary>
-    public static SponsorEndpoint Resolve(string hostPort, string? key)
+    public static SponsorEndpoint Resolve(string hostPort, string? key, string what = "--sponsor")
     {
         int colon = hostPort.LastIndexOf(':');
         string host = colon < 0 ? "" : hostPort[..colon];
@@ -24,7 +24,7 @@ internal static class SponsorAddress
         if (host.Length == 0 || !ushort.TryParse(hostPort.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) || port == 0)
         {
             throw new CommandException(
-                $"--sponsor '{hostPort}': write HOST:PORT with the port of the sponsor's control channel, such as 10.0.0.2:7400", ExitStatus.Usage);
+                $"{what} '{hostPort}': write HOST:PORT with the port of the sponsor's control channel, such as 10.0.0.2:7400", ExitStatus.Usage);
         }
 
         return new SponsorEndpoint(host, port, ResolveKey(key));

@@ -63,6 +63,13 @@ internal sealed class SponsorOptions
         }
     }
 
+    /// <summary>Only the options that name sponsors; for <see cref="ResolveNames"/>.</summary>
+    public void AddNamesTo(Command command)
+    {
+        command.Add(_sponsor);
+        command.Add(_key);
+    }
+
     public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded);
 
     /// <summary>True when a sponsor is named.</summary>
@@ -102,9 +109,19 @@ internal sealed class SponsorOptions
                 : replicas == 1 ? null : throw TooFew(replicas, 1);
         }
 
+        SponsorEndpoint[] sponsors = ResolveNames(parsed, ", or --embedded to start one on this host");
+        return replicas > sponsors.Length
+            ? throw TooFew(replicas, sponsors.Length)
+            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy };
+    }
+
+    /// <summary>The sponsors that are named, one at least, each once. Throws <see cref="CommandException"/>.</summary>
+    public SponsorEndpoint[] ResolveNames(ParseResult parsed, string otherwise = "")
+    {
+        string[] addresses = parsed.GetValue(_sponsor) ?? [], keys = parsed.GetValue(_key) ?? [];
         if (addresses.Length == 0)
         {
-            throw new CommandException("no sponsor: give --sponsor HOST:PORT, or --embedded to start one on this host", ExitStatus.Usage);
+            throw new CommandException($"no sponsor: give --sponsor HOST:PORT{otherwise}", ExitStatus.Usage);
         }
 
         if (keys.Length > 1 && keys.Length != addresses.Length)
@@ -119,9 +136,7 @@ internal sealed class SponsorOptions
             throw new CommandException($"--sponsor {twice.Key.Host}:{twice.Key.Port} is named twice", ExitStatus.Usage);
         }
 
-        return replicas > sponsors.Length
-            ? throw TooFew(replicas, sponsors.Length)
-            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy };
+        return sponsors;
     }
 
     private static CommandException TooFew(int replicas, int sponsors) => new(

@@ -25,13 +25,14 @@ internal sealed partial class StripePool
     private Thread? _care;
     private Thread? _tend;
     private volatile bool _careStops;
+    private readonly List<SponsorEndpoint> _absent;
     private LenderLink? _lastDropped;
     private long _figuresAt;
     private long _returnAt;
     private int _degraded;
     private bool _isShort;
 
-    /// <summary>Connects to a sponsor as this demander, for one that was lost. Throws <see cref="PagerStartException"/>.</summary>
+    /// <summary>Connects to a sponsor as this demander, for one that was lost or was not there at the start. Throws <see cref="PagerStartException"/>.</summary>
     public Func<SponsorEndpoint, Lender>? Reconnect { get; init; }
 
     /// <summary>Stripes that have fewer replicas than they should.</summary>
@@ -79,17 +80,21 @@ internal sealed partial class StripePool
     private void Care()
     {
         ReplaceLostSlots();
-        Refill();
+        if (!Refill())
+        {
+            Move();
+        }
     }
 
     private void Tend()
     {
         TellLost();
         long now = Environment.TickCount64;
-        if (now - _returnAt >= ReturnTime.TotalMilliseconds && LinksNow().Any(link => link.IsLost))
+        if (now - _returnAt >= ReturnTime.TotalMilliseconds)
         {
             _returnAt = now;
             TakeBack();
+            TakeIn();
         }
 
         FreeDropped();
@@ -106,7 +111,7 @@ internal sealed partial class StripePool
         foreach (LenderLink link in LinksNow().Where(link => link.IsLost && !link.IsLossTold))
         {
             link.IsLossTold = true;
-            Log.SponsorLost(_logger, link.Lender.Name, link.LossReason!);
+            Log.SponsorLost(_logger, link.Name, link.LossReason!);
         }
     }
 
@@ -128,7 +133,7 @@ internal sealed partial class StripePool
 
             if (isQuiet)
             {
-                FreeSlab(link, slab);
+                link.Free(slab, AnswerTime);
                 _ = _toFree.Remove((link, slab, at));
             }
         }
@@ -138,60 +143,89 @@ internal sealed partial class StripePool
     {
         foreach (LenderLink link in LinksNow().Where(link => link.IsHere))
         {
-            StatsAnswer stats = link.Lender.Client.Stats(FiguresTime);
-            link.NoteStats(stats);
+            try
+            {
+                link.AskFigures(FiguresTime);
+            }
+            catch (SponsorException e)
+            {
+                // The others' are of use without it.
+                Log.CareFailed(_logger, e.Message);
+            }
         }
     }
 
     /// <summary>A sponsor that was lost may have come back, as another process or after its network did: what it held is of no use any more.</summary>
     private void TakeBack()
     {
-        foreach (LenderLink link in LinksNow().Where(link => link.IsLost && link.Number >= 0))
+        foreach (SponsorLink link in LinksNow().OfType<SponsorLink>().Where(link => link.IsLost && link.Number >= 0))
         {
             bool isIdle = false;
             _runOn(() => isIdle = Set.IsQuiet(link.Number, long.MaxValue));
-            if (!isIdle || Reconnect is null || !IsListening(link.Lender.Endpoint))
+            if (!isIdle || !TryJoin(link.Endpoint))
             {
                 continue;
             }
 
-            Lender lender;
-            try
+            _runOn(() => Set.Remove(link.Number));
+            lock (_links)
             {
-                lender = Reconnect(link.Lender.Endpoint);
-            }
-            catch (PagerStartException)
-            {
-                // Not yet.
-                continue;
+                _ = _links.Remove(link);
             }
 
-            try
-            {
-                foreach (SlabEntry slab in lender.Client.ListSlabs())
-                {
-                    lender.Client.FreeSlab(slab.Slab);
-                }
+            link.Dispose();
+            _ = _toFree.RemoveAll(dropped => dropped.Link == link);
+            Log.SponsorReturned(_logger, link.Name);
+        }
+    }
 
-                var fresh = new LenderLink(lender, _logger);
-                AddOnPagerThread(fresh);
-                _runOn(() => Set.Remove(link.Number));
-                lock (_links)
-                {
-                    _ = _links.Remove(link);
-                }
-
-                link.Dispose();
-                link.Lender.Dispose();
-                _ = _toFree.RemoveAll(dropped => dropped.Link == link);
-                fresh.Link.Start();
-                Log.SponsorReturned(_logger, lender.Name);
-            }
-            catch
+    /// <summary>Sponsors that were not there at the start may be by now.</summary>
+    private void TakeIn()
+    {
+        foreach (SponsorEndpoint sponsor in _absent.ToArray())
+        {
+            if (TryJoin(sponsor))
             {
-                lender.Dispose();
-                throw;
+                _ = _absent.Remove(sponsor);
+                Log.SponsorJoined(_logger, $"{sponsor.Host}:{sponsor.Port}");
             }
+        }
+    }
+
+    /// <summary>Borrows from a sponsor from now on. False when it cannot be had yet.</summary>
+    private bool TryJoin(SponsorEndpoint sponsor)
+    {
+        if (Reconnect is null || !IsListening(sponsor))
+        {
+            return false;
+        }
+
+        Lender lender;
+        try
+        {
+            lender = Reconnect(sponsor);
+        }
+        catch (PagerStartException)
+        {
+            return false;
+        }
+
+        try
+        {
+            foreach (SlabEntry slab in lender.Client.ListSlabs())
+            {
+                lender.Client.FreeSlab(slab.Slab);
+            }
+
+            var fresh = new SponsorLink(lender, _logger) { HasRoomAnew = true };
+            AddOnPagerThread(fresh);
+            fresh.Start();
+            return true;
+        }
+        catch
+        {
+            lender.Dispose();
+            throw;
         }
     }
 
@@ -248,15 +282,17 @@ internal sealed partial class StripePool
         }
     }
 
-    /// <summary>Has the next stripe that lacks a replica filled, if there is a sponsor for it.</summary>
-    private void Refill()
+    /// <summary>Has the next stripe that lacks a replica filled, if there is a sponsor for it. True where there was, or one is being filled.</summary>
+    private bool Refill()
     {
+        bool isBusy = false;
         ulong chosen = 0;
         uint slots = 0;
         HashSet<int>? taken = null;
         int here = LinksNow().Count(link => link.IsHere), lacking = 0;
         _runOn(() =>
         {
+            isBusy = Set.Copier!.IsBusy;
             for (int number = 0; number < Set.Stripes.Count; number++)
             {
                 if (Set.Stripes[(ulong)number] is not { IsLost: false } stripe || stripe.Count(ReplicaState.Live) >= _borrowing.Replicas)
@@ -266,7 +302,7 @@ internal sealed partial class StripePool
 
                 lacking++;
                 int replicas = StripeTable.ReplicasMax - stripe.Count(ReplicaState.None);
-                if (taken is null && !Set.Copier!.IsBusy && replicas < Math.Min(_borrowing.Replicas, StripeTable.ReplicasMax))
+                if (taken is null && !isBusy && replicas < Math.Min(_borrowing.Replicas, StripeTable.ReplicasMax))
                 {
                     (chosen, slots) = ((ulong)number, stripe.Slots);
                     taken = [.. stripe.Replicas.Where(replica => replica.State != ReplicaState.None).Select(replica => replica.Sponsor)];
@@ -274,24 +310,36 @@ internal sealed partial class StripePool
             }
         });
         NoteLacking(lacking);
-        if (taken is null || here <= taken.Count(sponsor => LinkOf(sponsor)?.IsHere == true))
-        {
-            return;
-        }
+        return isBusy || (taken is not null && here > taken.Count(sponsor => LinkOf(sponsor)?.IsHere == true)
+            && TryFill(chosen, slots, link => !taken.Contains(link.Number), StripeCopier.BytesPerSecondDefault));
+    }
 
+    /// <summary>Has a replica of the stripe made on a sponsor that suits; false where there is none that has memory.</summary>
+    private bool TryFill(ulong stripe, uint slots, Predicate<LenderLink> suits, long bytesPerSecond, int moveFrom = -1)
+    {
         lock (_lock)
         {
-            if (Borrow((long)slots << PageSize.Shift, 1, taken) is not { } borrowed)
+            if (Borrow((long)slots << PageSize.Shift, 1, suits) is not { } borrowed)
             {
-                return;
+                return false;
             }
 
             bool isUsed = false;
-            _runOn(() => isUsed = borrowed.Slots == slots && Set.TryFill(chosen, slots, borrowed.Replicas[0].Sponsor, borrowed.Replicas[0].Slab));
+            _runOn(() =>
+            {
+                isUsed = borrowed.Slots == slots && Set.TryFill(stripe, slots, borrowed.Replicas[0].Sponsor, borrowed.Replicas[0].Slab);
+                if (isUsed)
+                {
+                    Set.Copier!.BytesPerSecondMax = bytesPerSecond;
+                    _moving = (stripe, moveFrom);
+                }
+            });
             if (!isUsed)
             {
                 GiveBack(borrowed.Replicas);
             }
+
+            return isUsed;
         }
     }
 
@@ -315,6 +363,9 @@ internal sealed partial class StripePool
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is back; it holds nothing of this program yet")]
         public static partial void SponsorReturned(ILogger logger, string sponsor);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is there now, and lends too")]
+        public static partial void SponsorJoined(ILogger logger, string sponsor);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Stripes} stripes have fewer replicas than they should; they are filled anew where there is a sponsor for it")]
         public static partial void Degraded(ILogger logger, int stripes);

@@ -37,6 +37,7 @@ internal sealed partial class StripePool : IDisposable
 
     private readonly Borrowing _borrowing;
     private readonly ILogger _logger;
+    private readonly Guid _demander;
     private readonly List<LenderLink> _links = [];
 
     /// <summary>Held while stripes are got or given back, and where <see cref="_links"/> changes.</summary>
@@ -49,10 +50,15 @@ internal sealed partial class StripePool : IDisposable
     private long _wantedPages;
     private bool _isDisposed;
 
-    /// <summary>Opens the connections. Throws <see cref="DataConnectionException"/>. The lenders are this pool's from now on, whatever comes.</summary>
+    /// <summary>
+    /// Opens the connections to the sponsors that are to be had; the others join later. Throws <see cref="DataConnectionException"/>. The lenders are this pool's from now on,
+    /// whatever comes.
+    /// </summary>
     public StripePool(Borrowing borrowing, IReadOnlyList<Lender> lenders, ILogger logger)
     {
         (_borrowing, _logger) = (borrowing, logger);
+        _demander = lenders[0].Client.Demander;
+        _absent = [.. borrowing.Sponsors.Where(sponsor => !lenders.Any(lender => lender.Endpoint == sponsor))];
         Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax)
         {
             OnSponsorLost = NoteSponsorLost,
@@ -63,17 +69,17 @@ internal sealed partial class StripePool : IDisposable
         {
             foreach (Lender lender in lenders)
             {
-                Add(new LenderLink(lender, logger));
+                Add(new SponsorLink(lender, logger));
             }
 
-            if (lenders.Count > 1)
+            if (borrowing.Sponsors.Count > 1)
             {
                 Set.Copier = new StripeCopier(Set, Slots.FindUsed) { OnFilled = NoteFilled };
             }
         }
         catch
         {
-            DisposeLinks();
+            _links.ForEach(static link => link.Dispose());
             foreach (Lender lender in lenders)
             {
                 lender.Dispose();
@@ -94,10 +100,10 @@ internal sealed partial class StripePool : IDisposable
     public Action<bool>? OnShort { get; init; }
 
     /// <summary>What the first sponsor's connections travel over.</summary>
-    public TransportInUse InUse => _links is [var first, ..] ? first.Lender.Connections.InUse : new TransportInUse("none", "");
+    public TransportInUse InUse => LinksNow().OfType<SponsorLink>().FirstOrDefault()?.InUse ?? new TransportInUse("none", "");
 
     /// <summary>How often data connections were rebuilt.</summary>
-    public long Reconnects => LinksNow().Sum(link => link.Link.Rebuilds);
+    public long Reconnects => LinksNow().Sum(link => link.Rebuilds);
 
     public int SponsorsLost => LinksNow().Count(link => link.IsLost);
 
@@ -105,10 +111,10 @@ internal sealed partial class StripePool : IDisposable
     public string? LossReason => LinksNow().FirstOrDefault(link => link.IsLost)?.LossReason;
 
     /// <summary>The names of all.</summary>
-    public string Names => string.Join(", ", LinksNow().Select(link => link.Lender.Name));
+    public string Names => string.Join(", ", LinksNow().Select(link => link.Name));
 
     /// <summary>True when a sponsor that has not been lost does not answer.</summary>
-    public bool IsRebuilding => LinksNow().Any(link => link.Link.IsRebuilding);
+    public bool IsRebuilding => LinksNow().Any(link => link.IsRebuilding);
 
     /// <summary>From now on the pager thread runs, and what it uses is changed by it.</summary>
     public void Start(Action<Action> runOn)
@@ -116,7 +122,7 @@ internal sealed partial class StripePool : IDisposable
         _runOn = runOn;
         foreach (LenderLink link in _links)
         {
-            link.Link.Start();
+            link.Start();
         }
 
         if (Set.Copier is not null)
@@ -184,7 +190,7 @@ internal sealed partial class StripePool : IDisposable
         _tables = tables;
         if (tables is not null)
         {
-            tables.Demander = _links[0].Lender.Client.Demander;
+            tables.Demander = _demander;
             _links.ForEach(WriteSponsor);
 
             for (int number = 0; number < Set.Stripes.Count; number++)
@@ -202,7 +208,7 @@ internal sealed partial class StripePool : IDisposable
     /// </summary>
     public unsafe void TakeOver(PageTableFile left)
     {
-        var lent = _links.ToDictionary(link => link, link => link.Lender.Client.ListSlabs().ToDictionary(slab => slab.Slab, slab => slab.Bytes));
+        var lent = _links.ToDictionary(link => link, link => link.ListSlabs().ToDictionary(slab => slab.Slab, slab => slab.Bytes));
         for (int i = 0; i < SlotMap.SlabsMax; i++)
         {
             (ulong stripe, ulong slots) = (left.Slabs[2 * i], left.Slabs[(2 * i) + 1]);
@@ -214,10 +220,10 @@ internal sealed partial class StripePool : IDisposable
             var replicas = new List<(int, ulong)>();
             foreach ((int sponsor, ulong slab) in left.ReplicasOf(stripe))
             {
-                LenderLink? link = _links.Find(link => link.Lender.Client.Hello.Instance == left.Sponsors[sponsor]);
+                LenderLink? link = _links.Find(link => link.Instance == left.Sponsors[sponsor]);
                 if (link is not null && lent[link].Remove(slab, out long bytes) && (ulong)bytes >> PageSize.Shift == slots)
                 {
-                    link.Lender.Connections.AddSlab(slab, bytes);
+                    link.Adopt(slab, bytes);
                     replicas.Add((link.Number, slab));
                 }
             }
@@ -235,7 +241,7 @@ internal sealed partial class StripePool : IDisposable
         {
             foreach (ulong slab in slabs.Keys)
             {
-                link.Lender.Client.FreeSlab(slab);
+                link.Free(slab, AnswerTime);
             }
         }
     }
@@ -250,8 +256,8 @@ internal sealed partial class StripePool : IDisposable
         foreach (LenderLink link in _links)
         {
             // One that is silent now does not answer when it is given slabs back either.
-            link.DoesNotAnswer |= link.Link.IsRebuilding;
-            link.Dispose();
+            link.DoesNotAnswer |= link.IsRebuilding;
+            link.Disconnect();
         }
     }
 
@@ -281,7 +287,7 @@ internal sealed partial class StripePool : IDisposable
 
         foreach (LenderLink link in _links)
         {
-            link.Lender.Dispose();
+            link.Dispose();
         }
     }
 
@@ -299,7 +305,7 @@ internal sealed partial class StripePool : IDisposable
     {
         try
         {
-            link.Number = Set.Add(link.Link[0], link.Link[1]);
+            link.Number = Set.Add(link.Reader, link.Writer);
             if (link.Number < 0)
             {
                 throw new Transport.DataConnectionException(Transport.DataConnectionFailure.Memory, $"more than {SponsorSet.SponsorsMax} sponsors");
@@ -307,21 +313,13 @@ internal sealed partial class StripePool : IDisposable
         }
         catch
         {
-            link.Dispose();
+            link.Disconnect();
             throw;
         }
 
         lock (_links)
         {
             _links.Add(link);
-        }
-    }
-
-    private void DisposeLinks()
-    {
-        foreach (LenderLink link in _links)
-        {
-            link.Dispose();
         }
     }
 
@@ -332,7 +330,7 @@ internal sealed partial class StripePool : IDisposable
         var gained = new List<(uint Slots, (int, ulong)[] Replicas)>();
         while (missing > 0)
         {
-            if (Borrow(missing << PageSize.Shift, _borrowing.Replicas, []) is not { } stripe)
+            if (Borrow(missing << PageSize.Shift, _borrowing.Replicas, static _ => true) is not { } stripe)
             {
                 gained.ForEach(stripe => GiveBack(stripe.Replicas));
                 return -Errno.ENOSPC;
@@ -365,40 +363,29 @@ internal sealed partial class StripePool : IDisposable
     }
 
     /// <summary>
-    /// Borrows a slab for a stripe from each of so many sponsors: of two that are drawn, from the one that has more to give. From fewer where there are not as many;
-    /// null where that is for want of memory, or there is none.
+    /// Borrows a slab for a stripe from each of so many sponsors that suit: of two that are drawn, from the one that has more to give; from none that wants memory back. From
+    /// fewer where there are not as many; null where that is for want of memory, or there is none.
     /// </summary>
-    private (uint Slots, (int Sponsor, ulong Slab)[] Replicas)? Borrow(long bytes, int replicas, HashSet<int> taken)
+    private (uint Slots, (int Sponsor, ulong Slab)[] Replicas)? Borrow(long bytes, int replicas, Predicate<LenderLink> suits)
     {
         var got = new List<(int, ulong)>();
         bool isFull = false;
         long slabBytes = 0;
         long now = Environment.TickCount64;
-        var left = LinksNow().Where(link => link.IsHere && link.SilentUntil <= now && !taken.Contains(link.Number)).ToList();
+        var left = LinksNow().Where(link => link.IsHere && link.SilentUntil <= now && link.ReclaimBytes == 0 && suits(link)).ToList();
         isFull = left.RemoveAll(link => link.FullUntil > now) > 0;
         while (got.Count < replicas && Draw(left) is { } link)
         {
             _ = left.Remove(link);
-            HelloAnswer hello = link.Lender.Client.Hello;
-            long wanted = slabBytes > 0 ? slabBytes : SlabBytesFor(bytes, hello);
-            if (wanted < hello.SlabBytesMin || wanted > hello.SlabBytesMax)
+            long wanted = slabBytes > 0 ? slabBytes : SlabBytesFor(bytes, link);
+            if (wanted < link.SlabBytesMin || wanted > link.SlabBytesMax)
             {
                 continue;
             }
 
             try
             {
-                SlabEntry slab = link.Lender.Client.AllocateSlab(wanted, AnswerTime);
-                try
-                {
-                    link.Lender.Connections.AddSlab(slab.Slab, slab.Bytes);
-                }
-                catch (SponsorException)
-                {
-                    FreeSlab(link, slab.Slab);
-                    throw;
-                }
-
+                SlabEntry slab = link.Allocate(wanted, AnswerTime);
                 slabBytes = slab.Bytes;
                 link.FreeBytes -= slab.Bytes;
                 got.Add((link.Number, slab.Slab));
@@ -441,11 +428,11 @@ internal sealed partial class StripePool : IDisposable
 
     private static double Worth(LenderLink link) => link.FreeBytes / (1 + (link.Load / 100_000));
 
-    /// <summary>The smallest slab that holds the rest, within the limits of the sponsor and of --stripe.</summary>
-    private long SlabBytesFor(long bytes, HelloAnswer hello)
+    /// <summary>The smallest slab that holds the rest, within the limits of the lender and of --stripe.</summary>
+    private long SlabBytesFor(long bytes, LenderLink link)
     {
         long wanted = (long)BitOperations.RoundUpToPowerOf2((ulong)bytes);
-        return Math.Clamp(Math.Min(wanted, _borrowing.StripeBytesMax), hello.SlabBytesMin, Math.Min(hello.SlabBytesMax, PageSize.Bytes * SlotsPerStripeMax));
+        return Math.Clamp(Math.Min(wanted, _borrowing.StripeBytesMax), link.SlabBytesMin, Math.Min(link.SlabBytesMax, PageSize.Bytes * SlotsPerStripeMax));
     }
 
     private void ReturnIdleStripes(Func<long> needed)
@@ -473,27 +460,8 @@ internal sealed partial class StripePool : IDisposable
         {
             if (LinkOf(sponsor) is { } link)
             {
-                FreeSlab(link, slab);
+                link.Free(slab, AnswerTime);
             }
-        }
-    }
-
-    /// <summary>One that is gone would be waited for, slab by slab; one that is not frees them itself after its gone-after time.</summary>
-    private static void FreeSlab(LenderLink link, ulong slab)
-    {
-        link.Lender.Connections.RemoveSlab(slab);
-        if (link.IsLost || link.DoesNotAnswer || !link.Lender.Client.IsAlive)
-        {
-            return;
-        }
-
-        try
-        {
-            link.Lender.Client.FreeSlab(slab, AnswerTime);
-        }
-        catch (Exception e) when (e is SponsorException or ObjectDisposedException)
-        {
-            link.DoesNotAnswer = e is SponsorException { Code: SponsorErrorCode.Unreachable };
         }
     }
 
@@ -501,7 +469,7 @@ internal sealed partial class StripePool : IDisposable
     {
         if (_tables is not null)
         {
-            _tables.Sponsors[link.Number] = link.Lender.Client.Hello.Instance;
+            _tables.Sponsors[link.Number] = link.Instance;
         }
     }
 
@@ -544,13 +512,14 @@ internal sealed partial class StripePool : IDisposable
         if (_lastDropped is { } link && pages > 0)
         {
             link.PagesLost += pages;
-            OnPagesLost?.Invoke(link.Lender.Name, link.LossReason ?? "it does not answer", link.PagesLost);
+            OnPagesLost?.Invoke(link.Name, link.LossReason ?? "it does not answer", link.PagesLost);
         }
     }
 
     private void NoteFilled(ulong stripe, int sponsor)
     {
         Write(stripe);
+        EndMove(stripe);
         WakeCare();
     }
 }

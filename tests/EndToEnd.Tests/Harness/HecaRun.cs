@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using System.Text.Json;
+using Hecatonchire.Status;
 
 namespace Hecatonchire.Tests.Harness;
 
@@ -36,23 +38,42 @@ internal static class HecaRun
     /// <summary>Waits until `heca status` says something of a `heca run`.</summary>
     public static void WaitUntil(int run, Predicate<JsonElement> condition, string otherwise, string? runtime = null)
     {
+        string path = Path.Combine(runtime ?? StatusDirectory.Own, $"{run}.sock");
         for (long end = Environment.TickCount64 + 60_000; ; Thread.Sleep(20))
         {
-            var ask = new ProcessStartInfo(Programs.Heca, ["status", "--json"]) { RedirectStandardOutput = true };
-            if (runtime is not null)
-            {
-                ask.Environment["HECA_RUNTIME_DIR"] = runtime;
-            }
-
-            using Process status = Process.Start(ask)!;
-            using JsonDocument json = JsonDocument.Parse(status.StandardOutput.ReadToEnd());
-            if (json.RootElement.EnumerateArray().Any(report => report.GetProperty("pager").GetInt32() == run && condition(report)))
+            if (Ask(path) is { } report && condition(report))
             {
                 return;
             }
 
             Xunit.Assert.True(Environment.TickCount64 < end, otherwise);
         }
+    }
+
+    /// <summary>What `heca status` would be told, without a process for each look; null where nobody answers.</summary>
+    private static JsonElement? Ask(string path)
+    {
+        try
+        {
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            socket.Connect(new UnixDomainSocketEndPoint(path));
+            using var stream = new NetworkStream(socket);
+            using JsonDocument json = JsonDocument.Parse(stream);
+            return json.RootElement.Clone();
+        }
+        catch (Exception e) when (e is SocketException or JsonException or IOException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Runs any command of `heca` to its end.</summary>
+    public static (int Status, string Output, string Error) Command(params IEnumerable<string> arguments)
+    {
+        using Process heca = Process.Start(new ProcessStartInfo(Programs.Heca, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> output = heca.StandardOutput.ReadToEndAsync(), error = heca.StandardError.ReadToEndAsync();
+        heca.WaitForExit();
+        return (heca.ExitCode, output.Result, error.Result);
     }
 
     /// <summary>Runs it to its end; fails the test when that does not come in time.</summary>

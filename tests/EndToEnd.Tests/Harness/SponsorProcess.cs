@@ -22,6 +22,12 @@ internal sealed class SponsorProcess : IDisposable
 
     public int DataPort { get; }
 
+    /// <summary>HOST:PORT.</summary>
+    public string Name => $"{Endpoint.Host}:{Endpoint.Port}";
+
+    /// <summary>The file with the key that says what it offers.</summary>
+    public string AdminKey => Path.Combine(_keys, "sponsor.admin");
+
     public int Id => _process.Id;
 
     public void Kill()

@@ -63,8 +63,11 @@ internal sealed unsafe class StripeCopier : IDisposable
         }
     }
 
-    /// <summary>Bytes a second at most.</summary>
-    public long BytesPerSecondMax { get; init; } = 512L << 20;
+    /// <summary>Of copies that somebody waits for.</summary>
+    public const long BytesPerSecondDefault = 512L << 20;
+
+    /// <summary>Bytes a second at most. Changed on the pager thread.</summary>
+    public long BytesPerSecondMax { get; set; } = BytesPerSecondDefault;
 
     /// <summary>A replica has become live: stripe, sponsor.</summary>
     public Action<ulong, int>? OnFilled { get; init; }

@@ -13,14 +13,7 @@ internal static class StatusTable
 
     public static void WritePlain(TextWriter output, IReadOnlyList<StatusReport> reports, IReadOnlyDictionary<int, StatusReport>? before = null, double seconds = 0)
     {
-        string[][] lines = [before is null ? Columns : RateColumns, .. reports.Select(report => Cells(report, before, seconds))];
-        int[] widths = [.. Enumerable.Range(0, Columns.Length).Select(column => lines.Max(line => line[column].Length))];
-        foreach (string[] line in lines)
-        {
-            IEnumerable<string> cells = line.Select((cell, i) => i is 0 or 10 ? cell.PadRight(widths[i]) : cell.PadLeft(widths[i]));
-            output.WriteLine(string.Join("  ", cells).TrimEnd());
-        }
-
+        PlainTable.Write(output, before is null ? Columns : RateColumns, reports.Select(report => Cells(report, before, seconds)), 10);
         foreach (StatusReport report in reports.Where(report => report.Failure is not null))
         {
             output.WriteLine($"{report.Name} ({report.Program}): {report.Failure}");

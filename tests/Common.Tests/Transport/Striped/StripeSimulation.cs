@@ -45,6 +45,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
     private long _now;
     private ulong _lastCookie;
     private ulong _lastVersion;
+    private (ulong Stripe, int From) _moving = (0, -1);
 
     private sealed record Request(ulong Stripe, uint Slot, int Pages, bool IsWrite, ulong Version, PageBuffer Buffer);
 
@@ -70,7 +71,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
             OnReplicaLost = (_, _, _) => ReplicasLost++,
             OnStripeLost = _ => StripesLost++,
         };
-        _set.Copier = new StripeCopier(_set, FindUsed) { OnFilled = (_, _) => Filled++ };
+        _set.Copier = new StripeCopier(_set, FindUsed) { OnFilled = NoteFilled };
         for (int i = 0; i < settings.Sponsors; i++)
         {
             Join();
@@ -90,6 +91,9 @@ internal sealed unsafe class StripeSimulation : IDisposable
     public int StripesLost { get; private set; }
 
     public int Filled { get; private set; }
+
+    /// <summary>Stripes that have gone from one sponsor to another.</summary>
+    public int Moved { get; private set; }
 
     public void Run()
     {
@@ -175,6 +179,40 @@ internal sealed unsafe class StripeSimulation : IDisposable
         if (_random.Next(20) == 0)
         {
             Refill();
+        }
+
+        if (_random.Next(40) == 0)
+        {
+            Move();
+        }
+    }
+
+    /// <summary>A replica more than there are to be, in place of one that is dropped when the new one has everything.</summary>
+    private void Move()
+    {
+        ulong number = (ulong)_random.Next(_settings.Stripes);
+        if (_set.Stripes[number] is not { IsLost: false } stripe || stripe.Count(ReplicaState.Live) < _settings.Replicas || _set.Copier!.IsBusy)
+        {
+            return;
+        }
+
+        Replica[] live = [.. stripe.Replicas.Where(replica => replica.State == ReplicaState.Live)];
+        FakeSponsor sponsor = _sponsors[_random.Next(_sponsors.Count)];
+        if (!sponsor.IsLost && _set.TryFill(number, SlotCount, sponsor.Number, sponsor.Memory.Add(SlotCount)))
+        {
+            _moving = (number, live[_random.Next(live.Length)].Sponsor);
+        }
+    }
+
+    private void NoteFilled(ulong stripe, int sponsor)
+    {
+        Filled++;
+        (ulong moving, int from) = _moving;
+        _moving = (0, -1);
+        if (from >= 0 && moving == stripe && _set.Stripes[stripe]!.Count(ReplicaState.Live) > _settings.Replicas)
+        {
+            Moved++;
+            _set.DropReplica(stripe, from);
         }
     }
 
