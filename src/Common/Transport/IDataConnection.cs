@@ -11,6 +11,9 @@ internal enum DataStatus : byte
 
     /// <summary>The sponsor refused the request (slab unknown, slots out of range).</summary>
     Refused = 2,
+
+    /// <summary>What was written cannot be read any more, or what came for it at every attempt is something else. Nothing in the buffer means anything.</summary>
+    Lost = 3,
 }
 
 /// <summary>The end of one request, in any order with respect to others.</summary>

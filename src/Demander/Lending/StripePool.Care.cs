@@ -102,6 +102,7 @@ internal sealed partial class StripePool
         {
             _figuresAt = now;
             AskFigures();
+            TellCorrupted();
         }
     }
 
@@ -112,6 +113,15 @@ internal sealed partial class StripePool
         {
             link.IsLossTold = true;
             Log.SponsorLost(_logger, link.Name, link.LossReason!);
+        }
+    }
+
+    private void TellCorrupted()
+    {
+        foreach (LenderLink link in LinksNow().Where(link => link.Corrupted > link.CorruptedTold))
+        {
+            link.CorruptedTold = link.Corrupted;
+            Log.Corrupted(_logger, link.Name, link.Corrupted);
         }
     }
 
@@ -360,6 +370,9 @@ internal sealed partial class StripePool
     {
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is lost: {Why}")]
         public static partial void SponsorLost(ILogger logger, string sponsor, string why);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} has returned {Times} times what had not been written to it: its memory or the network changes bits")]
+        public static partial void Corrupted(ILogger logger, string sponsor, long times);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is back; it holds nothing of this program yet")]
         public static partial void SponsorReturned(ILogger logger, string sponsor);

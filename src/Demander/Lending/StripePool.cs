@@ -48,6 +48,8 @@ internal sealed partial class StripePool : IDisposable
     private PageTableFile? _tables;
     private long _fullUntil;
     private long _wantedPages;
+    private long _corrupted;
+    private long _givenUp;
     private bool _isDisposed;
 
     /// <summary>
@@ -64,6 +66,8 @@ internal sealed partial class StripePool : IDisposable
             OnSponsorLost = NoteSponsorLost,
             OnReplicaLost = NoteReplicaLost,
             OnStripeLost = NoteStripeLost,
+            OnCorrupted = NoteCorrupted,
+            OnGivenUp = (_, pages) => OnPagesCorrupted?.Invoke(_givenUp += pages),
         };
         try
         {
@@ -96,6 +100,9 @@ internal sealed partial class StripePool : IDisposable
     /// <summary>Called on the pager thread: a sponsor is lost (its name, why), and so many pages had their only copy there.</summary>
     public Action<string, string, long>? OnPagesLost { get; init; }
 
+    /// <summary>On the pager thread: so many pages in all could not be had as they were written, from any sponsor that has them.</summary>
+    public Action<long>? OnPagesCorrupted { get; init; }
+
     /// <summary>On the pager thread: true while there are fewer slots than the programs need, and no sponsor has more. They grow here then.</summary>
     public Action<bool>? OnShort { get; init; }
 
@@ -104,6 +111,9 @@ internal sealed partial class StripePool : IDisposable
 
     /// <summary>How often data connections were rebuilt.</summary>
     public long Reconnects => LinksNow().Sum(link => link.Rebuilds);
+
+    /// <summary>How often what came from a sponsor was not what had been written.</summary>
+    public long Corrupted => Interlocked.Read(ref _corrupted);
 
     public int SponsorsLost => LinksNow().Count(link => link.IsLost);
 
@@ -285,6 +295,7 @@ internal sealed partial class StripePool : IDisposable
             }
         }
 
+        Set.Stripes.Dispose();
         foreach (LenderLink link in _links)
         {
             link.Dispose();
@@ -513,6 +524,15 @@ internal sealed partial class StripePool : IDisposable
         {
             link.PagesLost += pages;
             OnPagesLost?.Invoke(link.Name, link.LossReason ?? "it does not answer", link.PagesLost);
+        }
+    }
+
+    private void NoteCorrupted(int sponsor)
+    {
+        _ = Interlocked.Increment(ref _corrupted);
+        if (LinkOf(sponsor) is { } link)
+        {
+            link.Corrupted++;
         }
     }
 

@@ -35,6 +35,7 @@ internal sealed class PagerHost : IMeasuredPager
     private IReadOnlyList<Lender>? _ready;
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
+    private long _endedCorrupted;
 
     private PagerHost(PagerOptions options, IReadOnlyList<Lender> lenders, ILoggerFactory loggers)
     {
@@ -156,6 +157,7 @@ internal sealed class PagerHost : IMeasuredPager
                 Sponsors = _families.Select(family => family.Pool.Set.Count).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
                 SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
                 StripesLacking = _families.Sum(family => family.Pool.Degraded),
+                PagesCorrupted = _endedCorrupted + _families.Sum(family => family.Pool.Corrupted),
             };
         }
     }
@@ -370,6 +372,9 @@ internal sealed class PagerHost : IMeasuredPager
         var pool = new StripePool(_options.Borrowing, lenders, _logger)
         {
             OnPagesLost = (sponsor, why, pages) => TellPagesLost(sponsor, why, pages),
+            OnPagesCorrupted = pages => Volatile.Write(ref _failure,
+                $"{pages} pages came back from sponsor {family!.Pool.Names} other than they were written, each time: the program gets SIGBUS where it touches one. "
+                + "Memory or the network there changes bits."),
             OnShort = isShort => family!.Thread.LetGrow(isShort),
             Reconnect = sponsor => ConnectAsLender(_options, sponsor, demander, _logger),
         };
@@ -406,6 +411,7 @@ internal sealed class PagerHost : IMeasuredPager
         lock (_lock)
         {
             _ = _families.Remove(family);
+            _endedCorrupted += family.Pool.Corrupted;
         }
     }
 

@@ -43,6 +43,9 @@ internal readonly record struct PagerSnapshot
     public long Sponsors { get; init; }
     public long SponsorsLost { get; init; }
     public long StripesLacking { get; init; }
+
+    /// <summary>How often what came from a sponsor was not what had been written; it is read again, from another where there is one.</summary>
+    public long PagesCorrupted { get; init; }
     public string Transport { get; init; }
     public string TransportReason { get; init; }
 
@@ -74,6 +77,7 @@ internal readonly record struct PagerSnapshot
         Sponsors = Math.Max(Sponsors, other.Sponsors),
         SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
         StripesLacking = StripesLacking + other.StripesLacking,
+        PagesCorrupted = PagesCorrupted + other.PagesCorrupted,
         Transport = other.Transport,
         TransportReason = other.TransportReason,
     };

@@ -53,6 +53,12 @@ internal sealed class SponsorSet
     /// <summary>A stripe has lost its last replica.</summary>
     public Action<ulong>? OnStripeLost { get; init; }
 
+    /// <summary>What came from a sponsor was not what had been written; it is read again.</summary>
+    public Action<int>? OnCorrupted { get; init; }
+
+    /// <summary>No attempt brought what had been written: stripe, pages of the request.</summary>
+    public Action<ulong, int>? OnGivenUp { get; init; }
+
     internal int SilenceMsMax { get; }
 
     internal Func<long> Clock { get; }

@@ -17,6 +17,9 @@ internal sealed unsafe class StripeCopier : IDisposable
     private const int WindowPages = 64;
     private const int Windows = 2;
 
+    /// <summary>How often a page is read that is wrong each time, before it is copied as it is: its sum tells whoever reads it. It may be all that is left then.</summary>
+    private const int WrongMax = 10;
+
     private readonly SponsorSet _set;
     private readonly UsedSlots _used;
     private readonly Window[] _windows = new Window[Windows];
@@ -24,6 +27,9 @@ internal sealed unsafe class StripeCopier : IDisposable
     private ulong _stripe;
     private int _target = -1;
     private uint _cursor;
+
+    /// <summary>Up to there one page at a time: one among them is wrong, and must not keep the others from being read right.</summary>
+    private uint _singlyUntil;
     private long _allowance;
     private long _allowedAt;
 
@@ -43,6 +49,9 @@ internal sealed unsafe class StripeCopier : IDisposable
         public WindowState State;
         public uint First;
         public int Pages;
+
+        /// <summary>How often it was wrong.</summary>
+        public int Wrong;
 
         /// <summary>The program has written there since it was read.</summary>
         public bool IsDirty;
@@ -75,7 +84,7 @@ internal sealed unsafe class StripeCopier : IDisposable
     public bool IsBusy => _target >= 0;
 
     /// <summary>Begins to fill the replica of the stripe on a sponsor, which was added as such. One at a time.</summary>
-    public void Begin(ulong stripe, int sponsor) => (_stripe, _target, _cursor) = (stripe, sponsor, 0);
+    public void Begin(ulong stripe, int sponsor) => (_stripe, _target, _cursor, _singlyUntil) = (stripe, sponsor, 0, 0);
 
     /// <summary>Goes on as far as it can now.</summary>
     public void Step()
@@ -94,9 +103,11 @@ internal sealed unsafe class StripeCopier : IDisposable
             ref Window window = ref _windows[i];
             if (window.State == WindowState.Idle && isWanted && _allowance > 0)
             {
-                window.Pages = _used(_stripe, _cursor, Math.Min(WindowPages, Math.Min(_set.Reader.PagesPerRequestMax, _set.Writer.PagesPerRequestMax)), out window.First);
+                int most = _cursor < _singlyUntil ? 1 : Math.Min(WindowPages, Math.Min(_set.Reader.PagesPerRequestMax, _set.Writer.PagesPerRequestMax));
+                window.Pages = _used(_stripe, _cursor, most, out window.First);
                 if (window.Pages > 0)
                 {
+                    window.Wrong = 0;
                     _cursor = window.First + (uint)window.Pages;
                     _allowance -= (long)window.Pages << PageSize.Shift;
                     window.State = WindowState.Settling;
@@ -135,11 +146,24 @@ internal sealed unsafe class StripeCopier : IDisposable
         }
     }
 
+    /// <summary>True when the program has written meanwhile to what a window has asked for: it may be of either version.</summary>
+    internal bool IsDirty(int index) => _windows[index].IsDirty;
+
     /// <summary>What was asked for window <paramref name="index"/> has ended.</summary>
-    internal void NoteEnd(int index, bool isDone)
+    internal void NoteEnd(int index, DataStatus status)
     {
         ref Window window = ref _windows[index];
-        if (!isDone)
+        if (status == DataStatus.Lost && window.Pages > 1)
+        {
+            // What another window has copied beyond is copied again, which changes nothing.
+            (_cursor, _singlyUntil) = (Math.Min(_cursor, window.First), Math.Max(_singlyUntil, window.First + (uint)window.Pages));
+            window.State = WindowState.Idle;
+        }
+        else if (status == DataStatus.Lost)
+        {
+            window.State = ++window.Wrong < WrongMax ? WindowState.Settling : WindowState.ToWrite;
+        }
+        else if (status != DataStatus.Done)
         {
             // The source or the target is out, which the next step finds; else it goes again.
             window.State = WindowState.Settling;

@@ -1,3 +1,5 @@
+using Hecatonchire.Interop;
+
 namespace Hecatonchire.Transport.Striped;
 
 /// <summary>What a replica of a stripe is good for.</summary>
@@ -24,16 +26,19 @@ internal struct Replica
 /// Stripes: runs of slots that look like one slab to the pager, each in a slab on one or more sponsors. A replica that has missed a write, or whose sponsor is
 /// lost, is taken out for good: it is never read again. Used by the pager thread only.
 /// </summary>
-internal sealed class StripeTable
+internal sealed unsafe class StripeTable : IDisposable
 {
     /// <summary>Replicas of a stripe at once, one that is being filled included.</summary>
     public const int ReplicasMax = 4;
 
     private readonly List<Stripe?> _stripes = [];
 
-    public sealed class Stripe
+    public sealed class Stripe(uint slots)
     {
-        public required uint Slots { get; init; }
+        public uint Slots => slots;
+
+        /// <summary>Of what was last written to each slot, <see cref="PageSum"/>; 0: not by this process. Takes memory as slots are used.</summary>
+        public uint* Sums { get; } = (uint*)NativeMemoryMap.Reserve(slots * sizeof(uint));
 
         public Replica[] Replicas { get; } = new Replica[ReplicasMax];
 
@@ -52,7 +57,7 @@ internal sealed class StripeTable
     public ulong Add(uint slots, ReadOnlySpan<(int Sponsor, ulong Slab)> replicas)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(replicas.Length, ReplicasMax);
-        var stripe = new Stripe { Slots = slots };
+        var stripe = new Stripe(slots);
         for (int i = 0; i < replicas.Length; i++)
         {
             stripe.Replicas[i] = new Replica { Sponsor = replicas[i].Sponsor, Slab = replicas[i].Slab, State = ReplicaState.Live };
@@ -70,5 +75,20 @@ internal sealed class StripeTable
     }
 
     /// <summary>No request on it is in flight or will be made.</summary>
-    public void Remove(ulong number) => _stripes[(int)number] = null;
+    public void Remove(ulong number)
+    {
+        if (_stripes[(int)number] is { } stripe)
+        {
+            _stripes[(int)number] = null;
+            _ = Libc.Unmap(stripe.Sums, stripe.Slots * sizeof(uint));
+        }
+    }
+
+    public void Dispose()
+    {
+        for (int number = 0; number < _stripes.Count; number++)
+        {
+            Remove((ulong)number);
+        }
+    }
 }

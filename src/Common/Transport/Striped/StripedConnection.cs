@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Transport.Striped;
 
@@ -18,6 +19,9 @@ internal sealed unsafe class StripedConnection : IDataConnection
     private const int ServiceShift = 3;
     private const int ForgetShift = 10;
 
+    /// <summary>How often each replica is read before a page whose sum is wrong is given up: what flips bits on the way may do so again.</summary>
+    private const int AttemptsMax = 3;
+
     private readonly SponsorSet _set;
     private readonly int _waitSet = Interop.Libc.EpollCreate(Interop.Libc.EPOLL_CLOEXEC);
     private readonly bool _isWriter;
@@ -33,6 +37,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
     private readonly Places _again = new();
     private readonly Places _done = new();
     private readonly Places _failed = new();
+    private readonly Places _lost = new();
     private int _freeCount = RequestsMax;
     private int _end;
     private int _pollTurn;
@@ -65,6 +70,10 @@ internal sealed unsafe class StripedConnection : IDataConnection
         public ulong Posted;
         public ulong Wanted;
         public ulong Done;
+
+        /// <summary>Sponsors whose answer was wrong, since it has been asked of all.</summary>
+        public ulong Wrong;
+        public int Attempts;
 
         /// <summary>It waits for room.</summary>
         public bool IsQueued;
@@ -161,7 +170,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
 
     public bool PrepareToWait()
     {
-        bool isReady = _failed.Count + _done.Count == 0;
+        bool isReady = _failed.Count + _done.Count + _lost.Count == 0;
         for (int i = 0; i < _end; i++)
         {
             isReady &= _members[i].Connection?.PrepareToWait() != false;
@@ -291,7 +300,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
         _freeCount--;
         if (_isWriter)
         {
-            _set.Copier?.NoteWrite(stripe, slot, pages);
+            NoteWrite(stripe, slot, pages, buffer);
         }
 
         if (route == Route.Nowhere)
@@ -300,6 +309,18 @@ internal sealed unsafe class StripedConnection : IDataConnection
         }
 
         return true;
+    }
+
+    private void NoteWrite(ulong number, uint slot, int pages, byte* buffer)
+    {
+        _set.Copier?.NoteWrite(number, slot, pages);
+        if (_set.Stripes[number] is { } stripe)
+        {
+            for (int i = 0; i < pages; i++)
+            {
+                stripe.Sums[slot + i] = PageSum.Of(buffer + ((nint)i << PageSize.Shift));
+            }
+        }
     }
 
     private Route Direct(int place) => _isWriter ? DirectWrite(place) : DirectRead(place);
@@ -312,7 +333,13 @@ internal sealed unsafe class StripedConnection : IDataConnection
         bool isFull = false;
         for (int away = 0; stripe is not null && away < 2 && !isFull;)
         {
-            int chosen = Choose(stripe, away == 1, ref isFull);
+            if (away == 1 && request.Wrong != 0 && !HasOther(stripe, request.Wrong) && ++request.Attempts < AttemptsMax)
+            {
+                // Each has answered wrong: all are asked again.
+                (request.Wrong, away) = (0, 0);
+            }
+
+            int chosen = Choose(stripe, away == 1, request.Wrong, ref isFull);
             if (chosen < 0)
             {
                 away++;
@@ -330,7 +357,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
         return isFull ? Route.Full : Route.Nowhere;
     }
 
-    private int Choose(StripeTable.Stripe stripe, bool isAway, ref bool isFull)
+    private int Choose(StripeTable.Stripe stripe, bool isAway, ulong wrong, ref bool isFull)
     {
         int chosen = -1;
         long least = long.MaxValue;
@@ -339,7 +366,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
         {
             int sponsor = replicas[i].Sponsor;
             ref Member member = ref _members[sponsor];
-            if (replicas[i].State != ReplicaState.Live || member.Connection!.IsAway != isAway)
+            if (replicas[i].State != ReplicaState.Live || (wrong & (1UL << sponsor)) != 0 || member.Connection!.IsAway != isAway)
             {
                 continue;
             }
@@ -484,7 +511,12 @@ internal sealed unsafe class StripedConnection : IDataConnection
         {
             int place = (int)_polled[i].Cookie;
             NoteService(ref member, in _requests[place], _polled[i].Status);
-            if (Finish(place, sponsor, _polled[i].Status == DataStatus.Done))
+            bool isDone = _polled[i].Status == DataStatus.Done;
+            if (!_isWriter && (_polled[i].Status == DataStatus.Lost || (isDone && !IsRight(in _requests[place]))))
+            {
+                FindElsewhere(place, sponsor);
+            }
+            else if (Finish(place, sponsor, isDone))
             {
                 Tell(place, DataStatus.Done, completions, ref done);
             }
@@ -496,6 +528,49 @@ internal sealed unsafe class StripedConnection : IDataConnection
         }
 
         return done;
+    }
+
+    /// <summary>True when what has come is what was last written, or nobody here knows what that was.</summary>
+    private bool IsRight(in Request request)
+    {
+        if (_set.Stripes[request.Stripe] is { } stripe)
+        {
+            for (int i = 0; i < request.Pages; i++)
+            {
+                uint sum = stripe.Sums[request.Slot + i];
+                if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+                {
+                    // What the program writes to while it is copied is of either version, and copied again.
+                    return request.IsCopy && _set.Copier!.IsDirty((int)request.Cookie);
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A sponsor's answer is wrong: it is asked of the next, or of all again, or given up.</summary>
+    private void FindElsewhere(int place, int sponsor)
+    {
+        ref Request request = ref _requests[place];
+        _set.OnCorrupted?.Invoke(sponsor);
+        request.Posted &= ~(1UL << sponsor);
+        _members[sponsor].InFlight--;
+        request.Wrong |= 1UL << sponsor;
+        DirectElsewhere(place);
+    }
+
+    private static bool HasOther(StripeTable.Stripe stripe, ulong sponsors)
+    {
+        foreach (Replica replica in stripe.Replicas)
+        {
+            if (replica.State == ReplicaState.Live && (sponsors & (1UL << replica.Sponsor)) == 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static void NoteService(ref Member member, in Request request, DataStatus status)
@@ -571,6 +646,9 @@ internal sealed unsafe class StripedConnection : IDataConnection
         {
             case Route.Full:
                 Queue(place);
+                break;
+            case Route.Nowhere when _requests[place].Wrong != 0 && _set.Stripes[_requests[place].Stripe] is { IsLost: false }:
+                _lost.Add(place);
                 break;
             case Route.Nowhere:
                 _failed.Add(place);
@@ -754,6 +832,17 @@ internal sealed unsafe class StripedConnection : IDataConnection
             Tell(_failed.Take(), DataStatus.Disconnected, completions, ref done);
         }
 
+        while (done < completions.Length && _lost.Count > 0)
+        {
+            int place = _lost.Take();
+            if (!_requests[place].IsCopy)
+            {
+                _set.OnGivenUp?.Invoke(_requests[place].Stripe, _requests[place].Pages);
+            }
+
+            Tell(place, DataStatus.Lost, completions, ref done);
+        }
+
         return done;
     }
 
@@ -765,7 +854,7 @@ internal sealed unsafe class StripedConnection : IDataConnection
         _free[_freeCount++] = place;
         if (request.IsCopy)
         {
-            _set.Copier?.NoteEnd((int)request.Cookie, status == DataStatus.Done);
+            _set.Copier?.NoteEnd((int)request.Cookie, status);
         }
         else
         {

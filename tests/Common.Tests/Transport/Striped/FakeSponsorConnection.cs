@@ -44,6 +44,9 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     public bool IsSilent { get; set; }
 
+    /// <summary>How often a bit of a page that is read changes on its way.</summary>
+    public int CorruptPerThousand { get; init; }
+
     public int WaitDescriptor => -1;
 
     public uint WaitEvents => 0;
@@ -160,7 +163,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
             }
             else
             {
-                *page = slots[request.Slot + i];
+                *page = slots[request.Slot + i] ^ (random.Next(1000) < CorruptPerThousand ? 1UL << random.Next(64) : 0);
             }
         }
     }

@@ -4,7 +4,7 @@ using Hecatonchire.Transport.Striped;
 namespace Hecatonchire.Tests.Transport.Striped;
 
 /// <summary>What one simulation does; all of it from the seed.</summary>
-internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int Stripes, ReadPolicy Policy, int AwayPerThousand, int SilentPerThousand, int LosePerThousand)
+internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int Stripes, ReadPolicy Policy, int AwayPerThousand, int SilentPerThousand, int LosePerThousand, int CorruptPerThousand)
 {
     public static StripeSettings FromSeed(int seed)
     {
@@ -18,7 +18,8 @@ internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int 
             (ReadPolicy)random.Next(3),
             random.Next(2) * random.Next(30),
             random.Next(2) * random.Next(15),
-            random.Next(3) == 0 ? random.Next(10) : 0);
+            random.Next(3) == 0 ? random.Next(10) : 0,
+            random.Next(2) * random.Next(60));
     }
 }
 
@@ -40,6 +41,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
     private readonly Dictionary<(ulong Stripe, uint Slot), ulong> _model = [];
     private readonly HashSet<(ulong Stripe, uint Slot)> _busy = [];
     private readonly HashSet<(ulong Stripe, uint Slot)> _unknown = [];
+    private readonly HashSet<(ulong Stripe, uint Slot)> _damaged = [];
     private readonly Dictionary<ulong, Request> _inFlight = [];
     private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 64).Select(_ => NewBuffer())];
     private long _now;
@@ -49,11 +51,11 @@ internal sealed unsafe class StripeSimulation : IDisposable
 
     private sealed record Request(ulong Stripe, uint Slot, int Pages, bool IsWrite, ulong Version, PageBuffer Buffer);
 
-    private sealed class FakeSponsor(Random random)
+    private sealed class FakeSponsor(Random random, int corruptPerThousand)
     {
         public FakeMemory Memory { get; } = new();
 
-        public FakeSponsorConnection Reader => field ??= new(Memory, random);
+        public FakeSponsorConnection Reader => field ??= new(Memory, random) { CorruptPerThousand = corruptPerThousand };
 
         public FakeSponsorConnection Writer => field ??= new(Memory, random);
 
@@ -70,6 +72,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
         {
             OnReplicaLost = (_, _, _) => ReplicasLost++,
             OnStripeLost = _ => StripesLost++,
+            OnCorrupted = _ => Corrupted++,
         };
         _set.Copier = new StripeCopier(_set, FindUsed) { OnFilled = NoteFilled };
         for (int i = 0; i < settings.Sponsors; i++)
@@ -91,6 +94,8 @@ internal sealed unsafe class StripeSimulation : IDisposable
     public int StripesLost { get; private set; }
 
     public int Filled { get; private set; }
+
+    public int Corrupted { get; private set; }
 
     /// <summary>Stripes that have gone from one sponsor to another.</summary>
     public int Moved { get; private set; }
@@ -119,6 +124,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
         _set.Copier!.Dispose();
         _set.Reader.Dispose();
         _set.Writer.Dispose();
+        _set.Stripes.Dispose();
         _idle.ForEach(buffer => buffer.Dispose());
         foreach (Request request in _inFlight.Values)
         {
@@ -128,7 +134,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
 
     private void Join()
     {
-        var sponsor = new FakeSponsor(_random);
+        var sponsor = new FakeSponsor(_random, _settings.CorruptPerThousand);
         sponsor.Number = _set.Add(sponsor.Reader, sponsor.Writer);
         Check(sponsor.Number >= 0, "there is no number left");
         _sponsors.Add(sponsor);
@@ -184,6 +190,24 @@ internal sealed unsafe class StripeSimulation : IDisposable
         if (_random.Next(40) == 0)
         {
             Move();
+        }
+
+        if (_settings.CorruptPerThousand > 0 && _random.Next(100) == 0)
+        {
+            Damage();
+        }
+    }
+
+    /// <summary>A bit changes where it lies, and stays so.</summary>
+    private void Damage()
+    {
+        (ulong Stripe, uint Slot) slot = ((ulong)_random.Next(_settings.Stripes), (uint)_random.Next((int)SlotCount));
+        Replica[] live = [.. _set.Stripes[slot.Stripe]!.Replicas.Where(replica => replica.State == ReplicaState.Live)];
+        if (_model.ContainsKey(slot) && !_busy.Contains(slot) && live.Length > 0)
+        {
+            Replica replica = live[_random.Next(live.Length)];
+            _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab][slot.Slot] ^= 1UL << _random.Next(64);
+            _ = _damaged.Add(slot);
         }
     }
 
@@ -313,7 +337,8 @@ internal sealed unsafe class StripeSimulation : IDisposable
         {
             Check(_inFlight.Remove(completion.Cookie, out Request? request), $"request {completion.Cookie} completed twice");
             Check(request!.IsWrite == (connection == _set.Writer), "completed by the other connection");
-            Check(completion.Status == DataStatus.Done || _set.Stripes[request.Stripe]!.IsLost, $"{completion.Status}, and the stripe is not lost");
+            Check(completion.Status == DataStatus.Done || _set.Stripes[request.Stripe]!.IsLost || (completion.Status == DataStatus.Lost && !request.IsWrite && Corrupted > 2),
+                $"{completion.Status}, and the stripe is not lost");
             End(request, completion.Status == DataStatus.Done);
         }
     }
@@ -332,7 +357,8 @@ internal sealed unsafe class StripeSimulation : IDisposable
             else if (isDone)
             {
                 ulong found = *(ulong*)request.Buffer[page], expected = _model.GetValueOrDefault(slot);
-                Check(found == expected || _unknown.Contains(slot), $"slot {slot} is version {found}, not {expected}");
+                bool isWritten = _model.ContainsKey(slot) || _settings.CorruptPerThousand == 0;
+                Check(found == expected || _unknown.Contains(slot) || !isWritten, $"slot {slot} is version {found}, not {expected}");
             }
             else if (request.IsWrite)
             {
@@ -377,7 +403,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
                 ulong[] slots = _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab];
                 for (uint slot = 0; slot < SlotCount; slot++)
                 {
-                    Check(_unknown.Contains((stripe, slot)) || slots[slot] == _model.GetValueOrDefault((stripe, slot)),
+                    Check(_unknown.Contains((stripe, slot)) || _damaged.Contains((stripe, slot)) || !_model.ContainsKey((stripe, slot)) || slots[slot] == _model.GetValueOrDefault((stripe, slot)),
                         $"slot {slot} of stripe {stripe} ends as {slots[slot]} on sponsor {replica.Sponsor}, not {_model.GetValueOrDefault((stripe, slot))}");
                 }
             }
