@@ -11,6 +11,12 @@ internal enum DataStatus : byte
 
     /// <summary>The sponsor refused the request (slab unknown, slots out of range).</summary>
     Refused = 2,
+
+    /// <summary>
+    /// Something of what a READ asked for is gone for good; what is in other slots is not, and the connection goes on. Only a connection that can tell a slot's
+    /// contents from others ever says so. Asking again is of no use.
+    /// </summary>
+    Lost = 3,
 }
 
 /// <summary>The end of one request, in any order with respect to others.</summary>
