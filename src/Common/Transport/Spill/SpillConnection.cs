@@ -14,8 +14,8 @@ internal sealed unsafe class SpillConnection : ISponsorConnection
     public const int RequestsMax = 512;
     public const int RunPagesMax = 256;
 
-    /// <summary>Two keep a disk busy while a page is sealed, and a short read from waiting behind a long one.</summary>
-    public const int ThreadsDefault = 2;
+    /// <summary>A disk does single pages several at a time, a run keeps one from nobody, and pages are sealed meanwhile; each has 1 MiB of buffer.</summary>
+    public const int ThreadsDefault = 4;
 
     private const uint Mask = RequestsMax - 1;
     private const string RefusedReason = "the spill file was asked for what is not there";
