@@ -66,28 +66,32 @@ internal sealed unsafe class SpillConnection : ISponsorConnection
     public SpillConnection(SpillFile file, int threads = ThreadsDefault)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
-        if (_work < 0 || _completed < 0)
-        {
-            throw new SpillException($"cannot spill to {file.FilePath}: eventfd: {Errno.Describe(Libc.Errno)}");
-        }
-
-        bool isReferenced = false;
-        file.Handle.DangerousAddRef(ref isReferenced);
         _file = file;
+        _workers = new SpillWorker[threads];
         for (int i = 0; i < RequestsMax; i++)
         {
             _free[i] = RequestsMax - 1 - i;
         }
 
-        _workers = new SpillWorker[threads];
-        for (int i = 0; i < threads; i++)
+        bool isReferenced = false;
+        try
         {
-            _workers[i] = new SpillWorker(this, file);
-        }
+            if (_work < 0 || _completed < 0)
+            {
+                throw new SpillException($"cannot spill to {file.FilePath}: eventfd: {Errno.Describe(Libc.Errno)}");
+            }
 
-        foreach (SpillWorker worker in _workers)
+            file.Handle.DangerousAddRef(ref isReferenced);
+            for (int i = 0; i < threads; i++)
+            {
+                _workers[i] = new SpillWorker(this, file);
+                _workers[i].Start();
+            }
+        }
+        catch
         {
-            worker.Start();
+            End(isReferenced);
+            throw;
         }
     }
 
@@ -173,26 +177,10 @@ internal sealed unsafe class SpillConnection : ISponsorConnection
     /// <summary>Ends the threads, which waits for what the disk is doing for them; what is in flight is not told any more, and its buffers are not used any more.</summary>
     public void Dispose()
     {
-        if (_isStopping)
+        if (!_isStopping)
         {
-            return;
+            End(isReferenced: true);
         }
-
-        _isStopping = true;
-        Wake(int.MaxValue);
-        foreach (SpillWorker worker in _workers)
-        {
-            worker.Dispose();
-        }
-
-        for (uint i = _claimed; i != _posted; i++)
-        {
-            _requests[_queue[i & Mask]].Slab?.Exit();
-        }
-
-        _ = Libc.Close(_work);
-        _ = Libc.Close(_completed);
-        _file.Handle.DangerousRelease();
     }
 
     /// <summary>What a thread does until the connection ends.</summary>
@@ -210,7 +198,29 @@ internal sealed unsafe class SpillConnection : ISponsorConnection
             DataStatus status = Execute(worker, in request);
             request.Slab?.Exit();
             request.Slab = null;
-            End(place, status);
+            Tell(place, status);
+        }
+    }
+
+    private void End(bool isReferenced)
+    {
+        _isStopping = true;
+        Wake(int.MaxValue);
+        foreach (SpillWorker? worker in _workers)
+        {
+            worker?.Dispose();
+        }
+
+        for (uint i = _claimed; i != _posted; i++)
+        {
+            _requests[_queue[i & Mask]].Slab?.Exit();
+        }
+
+        _ = Libc.Close(_work);
+        _ = Libc.Close(_completed);
+        if (isReferenced)
+        {
+            _file.Handle.DangerousRelease();
         }
     }
 
@@ -271,7 +281,7 @@ internal sealed unsafe class SpillConnection : ISponsorConnection
         return false;
     }
 
-    private void End(int place, DataStatus status)
+    private void Tell(int place, DataStatus status)
     {
         uint tail = Interlocked.Increment(ref _endedTail) - 1;
         Volatile.Write(ref _ended[tail & Mask], Ended(tail) | ((uint)place << 8) | (byte)status);

@@ -105,14 +105,20 @@ internal sealed unsafe class SpillSlab
         Volatile.Write(ref seal.State, written.Version);
     }
 
-    /// <summary>A slot's seal now; false while it is being written.</summary>
+    /// <summary>A slot's seal now; false while it is being written, when the copy is the same as nothing later.</summary>
     public bool TryCopy(uint slot, out SlotSeal seal)
     {
         ulong before = Volatile.Read(ref _seals[slot].State);
         seal = _seals[slot];
         seal.State = before;
         Volatile.ReadBarrier();
-        return (before & Writing) == 0 && Volatile.Read(ref _seals[slot].State) == before;
+        if ((before & Writing) == 0 && Volatile.Read(ref _seals[slot].State) == before)
+        {
+            return true;
+        }
+
+        seal.State = ulong.MaxValue;
+        return false;
     }
 
     /// <summary>True when nobody has begun to write the slot since the copy was taken.</summary>

@@ -109,84 +109,78 @@ internal sealed unsafe class SpillWorker : IDisposable
     /// <summary>Reads a run and opens it. Lost: at least one page of it is not what was written.</summary>
     public DataStatus Read(SpillSlab slab, uint slot, int pages, byte* data)
     {
-        var wait = new SpinWait();
-        while (true)
+        bool isWritten = false;
+        for (int i = 0; i < pages; i++)
         {
-            bool isWritten = false;
-            for (int i = 0; i < pages; i++)
-            {
-                while (!slab.TryCopy(slot + (uint)i, out _seals[i]))
-                {
-                    if (_connection.IsStopping)
-                    {
-                        return DataStatus.Disconnected;
-                    }
-
-                    wait.SpinOnce();
-                }
-
-                isWritten |= _seals[i].Version != 0;
-            }
-
-            int errno = isWritten ? TryRead(0, Bytes(pages), slab.Offset + Bytes(slot)) : 0;
-            bool isSame = true;
-            for (int i = 0; i < pages; i++)
-            {
-                isSame &= slab.IsSame(slot + (uint)i, _seals[i]);
-            }
-
-            if (isSame && Open(slab, slot, pages, data, errno) is { } status)
-            {
-                return status;
-            }
-
-            // Written meanwhile: what was read may be a part of each.
+            isWritten |= !slab.TryCopy(slot + (uint)i, out _seals[i]) || _seals[i].Version != 0;
         }
-    }
 
-    /// <summary>Null: one of them was written meanwhile.</summary>
-    private DataStatus? Open(SpillSlab slab, uint slot, int pages, byte* data, int errno)
-    {
+        int errno = isWritten ? TryRead(0, Bytes(pages), slab.Offset + Bytes(slot)) : 0;
         bool isWhole = true;
         for (int i = 0; i < pages; i++)
         {
-            uint at = slot + (uint)i;
-            if (_seals[i].Version == 0)
-            {
-                // As with any sponsor; and nothing that a slab before it had there.
-                new Span<byte>(data + Bytes(i), PageSize.Bytes).Clear();
-            }
-            else if (SpillSlab.IsLost(_seals[i]))
-            {
-                isWhole = false;
-            }
-            else if (!TryOpen(slab, at, i, data, errno) && !TryOpenAgain(slab, at, i, data))
-            {
-                if (slab.TryLose(at, _seals[i]))
-                {
-                    _file.NoteLost();
-                }
-                else if (!slab.IsSame(at, _seals[i]))
-                {
-                    return null;
-                }
-
-                isWhole = false;
-            }
+            isWhole &= (slab.IsSame(slot + (uint)i, _seals[i]) && TryOpen(slab, slot, i, data, errno)) || TryReadAlone(slab, slot, i, data);
         }
 
         _file.NoteRead(pages);
         return isWhole ? DataStatus.Done : DataStatus.Lost;
     }
 
-    private bool TryOpen(SpillSlab slab, uint slot, int index, byte* data, int errno) =>
-        errno == 0 && _seal.TryOpen(slab.Serial, slot, _seals[index].Version, _buffer + Bytes(index), Tag(index), data + Bytes(index));
-
-    /// <summary>Once more and alone: a bad block beside it, or a bit that fell over on the way, is not the page's end.</summary>
-    private bool TryOpenAgain(SpillSlab slab, uint slot, int index, byte* data)
+    private bool TryOpen(SpillSlab slab, uint first, int index, byte* data, int errno)
     {
-        int errno = TryRead(Bytes(index), PageSize.Bytes, slab.Offset + Bytes(slot));
-        return TryOpen(slab, slot, index, data, errno);
+        ref SlotSeal seal = ref _seals[index];
+        if (seal.Version == 0)
+        {
+            // As with any sponsor; and nothing that a slab before it had there.
+            new Span<byte>(data + Bytes(index), PageSize.Bytes).Clear();
+            return true;
+        }
+
+        return errno == 0 && !SpillSlab.IsLost(seal)
+            && _seal.TryOpen(slab.Serial, first + (uint)index, seal.Version, _buffer + Bytes(index), Tag(index), data + Bytes(index));
+    }
+
+    /// <summary>
+    /// Once more, a page alone: it was being written when it was read with others, or something beside it cannot be read, or a bit fell over on the way. False when it is lost.
+    /// </summary>
+    private bool TryReadAlone(SpillSlab slab, uint first, int index, byte* data)
+    {
+        uint slot = first + (uint)index;
+        var wait = new SpinWait();
+        while (!_connection.IsStopping)
+        {
+            if (!slab.TryCopy(slot, out _seals[index]))
+            {
+                wait.SpinOnce();
+                continue;
+            }
+
+            bool isLost = SpillSlab.IsLost(_seals[index]);
+            int errno = isLost || _seals[index].Version == 0 ? 0 : TryRead(Bytes(index), PageSize.Bytes, slab.Offset + Bytes(slot));
+            if (!slab.IsSame(slot, _seals[index]))
+            {
+                // What was read may be a part of each.
+                continue;
+            }
+
+            if (!isLost && TryOpen(slab, first, index, data, errno))
+            {
+                return true;
+            }
+
+            if (!isLost && slab.TryLose(slot, _seals[index]))
+            {
+                _file.NoteLost();
+                return false;
+            }
+
+            if (slab.IsSame(slot, _seals[index]))
+            {
+                return false;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>
@@ -214,7 +208,7 @@ internal sealed unsafe class SpillWorker : IDisposable
 
             if (errno is not (Errno.ENOSPC or Errno.EDQUOT or Errno.ENOMEM or Errno.EAGAIN))
             {
-                _file.Fail($"writing to the spill file in {_file.FilePath} failed: {Errno.Describe(errno)}");
+                _file.Fail($"writing to the spill file at {_file.FilePath} failed: {Errno.Describe(errno)}");
                 break;
             }
 

@@ -48,6 +48,21 @@ internal sealed unsafe class RawSpill(SpillFile file) : IDisposable
     public void Punch(ulong slab, long bytes) =>
         Assert.Equal(0, Libc.ChangeBlocks((int)_handle.DangerousGetHandle(), Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, OffsetOf(file, slab), bytes));
 
+    /// <summary>How many pages of a slab the page cache has.</summary>
+    public int PagesCached(ulong slab, int pages)
+    {
+        byte[] cached = new byte[pages];
+        nuint bytes = (nuint)pages << PageSize.Shift;
+        void* mapped = Libc.Map(null, bytes, Libc.PROT_READ, Libc.MAP_SHARED, (int)_handle.DangerousGetHandle(), OffsetOf(file, slab));
+        fixed (byte* into = cached)
+        {
+            Assert.Equal(0, Libc.InCore(mapped, bytes, into));
+        }
+
+        _ = Libc.Unmap(mapped, bytes);
+        return cached.Count(page => (page & 1) != 0);
+    }
+
     public void Dispose() => _handle.Dispose();
 
     private long At(ulong slab, uint slot) => OffsetOf(file, slab) + ((long)slot << PageSize.Shift);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Hecatonchire.Interop;
 using Hecatonchire.Transport;
 using Hecatonchire.Transport.Spill;
@@ -105,6 +106,43 @@ public sealed unsafe class SpillFileTests : IDisposable
     }
 
     [Fact]
+    public void What_is_spilled_takes_no_memory_in_the_page_cache()
+    {
+        using SpillFile file = new(_directory.Path, 64 * MiB);
+        Capability.Require("direct", file.IsDirect, $"the file system of {_directory.Path} has no O_DIRECT");
+        using RawSpill raw = new(file);
+        using SpillConnection connection = new(file);
+        using PageBuffer pages = new(256);
+        Assert.Equal(0, file.TryAllocate(MiB, out ulong slab));
+        Assert.True(connection.TryPostWrite(1, slab, 0, 256, pages.Memory));
+        connection.Submit();
+        Assert.Equal(DataStatus.Done, Completions.Wait(connection, 1)[1]);
+        Assert.True(connection.TryPostRead(2, slab, 0, 256, pages.Memory));
+        connection.Submit();
+        Assert.Equal(DataStatus.Done, Completions.Wait(connection, 1)[2]);
+        Assert.Equal(0, raw.PagesCached(slab, 256));
+        _ = raw.Read(slab, 0, 256);
+        Assert.Equal(256, raw.PagesCached(slab, 256));
+    }
+
+    [Fact]
+    public void A_limit_on_the_size_of_files_refuses_a_slab_and_does_not_end_the_process()
+    {
+        using SpillFile file = new(_directory.Path, long.MaxValue);
+        SetFileSizeMax("536870912");
+        try
+        {
+            Assert.Equal(Errno.EFBIG, file.TryAllocate(1024 * MiB, out _));
+        }
+        finally
+        {
+            SetFileSizeMax("unlimited");
+        }
+
+        Assert.Equal(0, file.AllocatedBytes);
+    }
+
+    [Fact]
     public void A_slab_freed_under_requests_takes_them_along_and_no_others()
     {
         using SpillFile file = new(_directory.Path, 64 * MiB);
@@ -187,5 +225,12 @@ public sealed unsafe class SpillFileTests : IDisposable
         Assert.True(reader.IsBroken && writer.IsBroken);
         Assert.Equal("first", reader.BreakReason);
         Assert.Equal(Errno.EIO, file.TryAllocate(MiB, out _));
+    }
+
+    private static void SetFileSizeMax(string bytes)
+    {
+        using Process process = Process.Start("prlimit", ["--pid", $"{Environment.ProcessId}", $"--fsize={bytes}:"]);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
     }
 }
