@@ -53,7 +53,15 @@ internal sealed class SponsorOptions
         Description = "Which replica a page is read from",
     };
 
-    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy];
+    private readonly Option<string?> _spill = new("--spill")
+    {
+        HelpName = "DIR",
+        Description = "A directory on a local disk: what no sponsor has room for goes to a file there, encrypted, and back to sponsors when they have",
+    };
+
+    private readonly Option<string?> _spillMax = new("--spill-max") { HelpName = "SIZE", Description = "How much of that disk may be taken [default: nine tenths of what is free at the start]" };
+
+    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy, _spill, _spillMax];
 
     public void AddTo(Command command)
     {
@@ -77,7 +85,33 @@ internal sealed class SponsorOptions
 
     /// <summary>An option of how pages are spread that was given; null: none.</summary>
     public string? GivenSpread(ParseResult parsed) =>
-        ((Option[])[_replicas, _stripe, _readPolicy]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+        ((Option[])[_replicas, _stripe, _readPolicy, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+
+    /// <summary>Where to spill; null: nowhere. Throws <see cref="CommandException"/>.</summary>
+    public SpillPlace? ResolveSpill(ParseResult parsed)
+    {
+        string? path = parsed.GetValue(_spill), most = parsed.GetValue(_spillMax);
+        if (path is null)
+        {
+            return most is null ? null : throw new CommandException("--spill-max is how much of a disk --spill may take: give both", ExitStatus.Usage);
+        }
+
+        return most is null ? new SpillPlace(path, FreeBytesAt(path) / 10 * 9)
+            : ByteSize.TryParse(most, out ByteSize size) && size.Bytes > 0 ? new SpillPlace(path, size.Bytes)
+            : throw new CommandException($"--spill-max '{most}': write a size, such as 16GiB", ExitStatus.Usage);
+    }
+
+    private static long FreeBytesAt(string path)
+    {
+        try
+        {
+            return new DriveInfo(Directory.Exists(path) ? path : Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/").AvailableFreeSpace;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new CommandException($"--spill '{path}': {e.Message.TrimEnd('.')}", ExitStatus.Usage);
+        }
+    }
 
     /// <summary>The sponsors that are named, and how to spread; null for an embedded one. Throws <see cref="CommandException"/>.</summary>
     public Borrowing? Resolve(ParseResult parsed)
@@ -112,7 +146,7 @@ internal sealed class SponsorOptions
         SponsorEndpoint[] sponsors = ResolveNames(parsed, ", or --embedded to start one on this host");
         return replicas > sponsors.Length
             ? throw TooFew(replicas, sponsors.Length)
-            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy };
+            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy, Spill = ResolveSpill(parsed) };
     }
 
     /// <summary>The sponsors that are named, one at least, each once. Throws <see cref="CommandException"/>.</summary>

@@ -19,8 +19,14 @@ internal sealed record Borrowing
 
     public ReadPolicy ReadPolicy { get; init; }
 
+    /// <summary>The file that takes what no sponsor has room for; null: none.</summary>
+    public SpillPlace? Spill { get; init; }
+
     public static Borrowing From(SponsorEndpoint sponsor) => new() { Sponsors = [sponsor] };
 
     /// <summary>HOST:PORT of each.</summary>
     public string Names => string.Join(", ", Sponsors.Select(sponsor => $"{sponsor.Host}:{sponsor.Port}"));
 }
+
+/// <summary>A directory on a local disk, or a file in one that is not there, and how much of the disk may be taken, in bytes.</summary>
+internal sealed record SpillPlace(string Path, long BytesMax);

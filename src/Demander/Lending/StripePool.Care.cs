@@ -31,6 +31,8 @@ internal sealed partial class StripePool
     private long _returnAt;
     private int _degraded;
     private bool _isShort;
+    private bool _isSpilling;
+    private string? _heldReason;
 
     /// <summary>Connects to a sponsor as this demander, for one that was lost or was not there at the start. Throws <see cref="PagerStartException"/>.</summary>
     public Func<SponsorEndpoint, Lender>? Reconnect { get; init; }
@@ -104,6 +106,8 @@ internal sealed partial class StripePool
             AskFigures();
             TellCorrupted();
         }
+
+        TellSpilled();
     }
 
     /// <summary>Here and not where it is noticed: the pager thread writes no log.</summary>
@@ -145,6 +149,32 @@ internal sealed partial class StripePool
             {
                 link.Free(slab, AnswerTime);
                 _ = _toFree.Remove((link, slab, at));
+            }
+        }
+    }
+
+    private void TellSpilled()
+    {
+        bool isSpilling = SpilledBytes > 0;
+        if (isSpilling != _isSpilling)
+        {
+            _isSpilling = isSpilling;
+            if (isSpilling)
+            {
+                Log.Spilling(_logger, _spill!.Name);
+            }
+            else
+            {
+                Log.Unspilled(_logger, _spill!.Name);
+            }
+        }
+
+        if (_spill?.HeldReason != _heldReason)
+        {
+            _heldReason = _spill?.HeldReason;
+            if (_heldReason is not null)
+            {
+                Log.Held(_logger, _spill!.Name, _heldReason);
             }
         }
     }
@@ -279,7 +309,7 @@ internal sealed partial class StripePool
     {
         lock (_lock)
         {
-            bool isShort = Slots.TotalSlots < _wantedPages && GainSlots(_wantedPages - Slots.TotalSlots) != 0;
+            bool isShort = Slots.TotalSlots < _wantedPages && GainSlots(_wantedPages - Slots.TotalSlots, maySpill: true) != 0;
             if (isShort != _isShort)
             {
                 _isShort = isShort;
@@ -299,7 +329,7 @@ internal sealed partial class StripePool
         ulong chosen = 0;
         uint slots = 0;
         HashSet<int>? taken = null;
-        int here = LinksNow().Count(link => link.IsHere), lacking = 0;
+        int here = LinksNow().Count(link => link.IsHere && link is SponsorLink), lacking = 0;
         _runOn(() =>
         {
             isBusy = Set.Copier!.IsBusy;
@@ -320,7 +350,7 @@ internal sealed partial class StripePool
             }
         });
         NoteLacking(lacking);
-        return isBusy || (taken is not null && here > taken.Count(sponsor => LinkOf(sponsor)?.IsHere == true)
+        return isBusy || (taken is not null && here > taken.Count(sponsor => LinkOf(sponsor) is SponsorLink { IsHere: true })
             && TryFill(chosen, slots, link => !taken.Contains(link.Number), StripeCopier.BytesPerSecondDefault));
     }
 
@@ -373,6 +403,15 @@ internal sealed partial class StripePool
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} has returned {Times} times what had not been written to it: its memory or the network changes bits")]
         public static partial void Corrupted(ILogger logger, string sponsor, long times);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has room: pages go to {Spill}")]
+        public static partial void Spilling(ILogger logger, string spill);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "All pages are on sponsors again, none is in {Spill}")]
+        public static partial void Unspilled(ILogger logger, string spill);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Write-backs to {Spill} wait until its disk takes them: {Why}")]
+        public static partial void Held(ILogger logger, string spill, string why);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is back; it holds nothing of this program yet")]
         public static partial void SponsorReturned(ILogger logger, string sponsor);

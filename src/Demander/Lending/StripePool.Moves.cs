@@ -23,7 +23,7 @@ internal sealed partial class StripePool
         LenderLink[] links = LinksNow();
         if (links.Where(link => link.IsHere && link.ReclaimBytes > 0).MaxBy(link => link.ReclaimBytes) is { } asking)
         {
-            bool isMoved = MoveFrom(asking, static _ => true, StripeCopier.BytesPerSecondDefault) ?? true;
+            bool isMoved = MoveFrom(asking, static link => link is SponsorLink, StripeCopier.BytesPerSecondDefault) ?? true;
             if (_isStuck != !isMoved)
             {
                 _isStuck = !isMoved;
@@ -32,6 +32,10 @@ internal sealed partial class StripePool
                     Log.Stuck(_logger, asking.Name, new ByteSize(asking.ReclaimBytes));
                 }
             }
+        }
+        else if (_spill is { IsHere: true, TakenBytes: > 0 } && links.Any(link => link is SponsorLink { IsHere: true } && link.FreeBytes >= link.SlabBytesMin))
+        {
+            _ = MoveFrom(_spill, static link => link is SponsorLink, StripeCopier.BytesPerSecondDefault);
         }
         else if (links.FirstOrDefault(link => link.IsHere && link.HasRoomAnew) is { } roomy)
         {
@@ -60,7 +64,7 @@ internal sealed partial class StripePool
             }
         });
         double Fullness(LenderLink link, long more) => (ours[link.Number] + more) / (double)Math.Max(1, ours[link.Number] + link.FreeBytes);
-        LenderLink? fullest = links.Where(link => link.IsHere && link != roomy).MaxBy(link => Fullness(link, 0));
+        LenderLink? fullest = links.Where(link => link.IsHere && link is SponsorLink && link != roomy).MaxBy(link => Fullness(link, 0));
         roomy.HasRoomAnew = fullest is not null && largest > 0 && roomy.FreeBytes >= largest
             && Fullness(roomy, largest) < Fullness(fullest, -largest)
             && MoveFrom(fullest, link => link == roomy, BalanceBytesPerSecond) != null;

@@ -38,6 +38,7 @@ internal sealed partial class StripePool : IDisposable
     private readonly Borrowing _borrowing;
     private readonly ILogger _logger;
     private readonly Guid _demander;
+    private readonly SpillLink? _spill;
     private readonly List<LenderLink> _links = [];
 
     /// <summary>Held while stripes are got or given back, and where <see cref="_links"/> changes.</summary>
@@ -76,7 +77,13 @@ internal sealed partial class StripePool : IDisposable
                 Add(new SponsorLink(lender, logger));
             }
 
-            if (borrowing.Sponsors.Count > 1)
+            if (borrowing.Spill is { } place)
+            {
+                _spill = OpenSpill(place);
+                Add(_spill);
+            }
+
+            if (borrowing.Sponsors.Count > 1 || _spill is not null)
             {
                 Set.Copier = new StripeCopier(Set, Slots.FindUsed) { OnFilled = NoteFilled };
             }
@@ -115,13 +122,19 @@ internal sealed partial class StripePool : IDisposable
     /// <summary>How often what came from a sponsor was not what had been written.</summary>
     public long Corrupted => Interlocked.Read(ref _corrupted);
 
-    public int SponsorsLost => LinksNow().Count(link => link.IsLost);
+    /// <summary>Sponsors that are not lost.</summary>
+    public int Sponsors => LinksNow().Count(link => link is SponsorLink && !link.IsLost);
+
+    public int SponsorsLost => LinksNow().Count(link => link is SponsorLink && link.IsLost);
+
+    /// <summary>What the spill file takes of its disk.</summary>
+    public long SpilledBytes => _spill?.TakenBytes ?? 0;
 
     /// <summary>Once a sponsor is lost: why, in a few words.</summary>
     public string? LossReason => LinksNow().FirstOrDefault(link => link.IsLost)?.LossReason;
 
     /// <summary>The names of all.</summary>
-    public string Names => string.Join(", ", LinksNow().Select(link => link.Name));
+    public string Names => string.Join(", ", LinksNow().OfType<SponsorLink>().Select(link => link.Name));
 
     /// <summary>True when a sponsor that has not been lost does not answer.</summary>
     public bool IsRebuilding => LinksNow().Any(link => link.IsRebuilding);
@@ -146,7 +159,7 @@ internal sealed partial class StripePool : IDisposable
     {
         lock (_lock)
         {
-            int status = GainSlots(pages - Slots.TotalSlots);
+            int status = GainSlots(pages - Slots.TotalSlots, maySpill: true);
             _wantedPages = status == 0 ? pages : _wantedPages;
             return status;
         }
@@ -176,8 +189,10 @@ internal sealed partial class StripePool : IDisposable
             bool isGained = false;
             for (long missing = wanted - free; !isGained && missing > 0; missing = missing > FreeSlotsMin ? missing / 2 : 0)
             {
-                isGained = GainSlots(missing) == 0;
+                isGained = GainSlots(missing, maySpill: false) == 0;
             }
+
+            isGained = isGained || (_spill is not null && GainSlots(FreeSlotsMin, maySpill: true) == 0);
 
             _fullUntil = isGained ? 0 : now + FullAskAgainMs;
             return isGained || free >= FullBelowSlots;
@@ -336,12 +351,12 @@ internal sealed partial class StripePool : IDisposable
 
     private LenderLink? LinkOf(int sponsor) => LinksNow().FirstOrDefault(link => link.Number == sponsor);
 
-    private int GainSlots(long missing)
+    private int GainSlots(long missing, bool maySpill)
     {
         var gained = new List<(uint Slots, (int, ulong)[] Replicas)>();
         while (missing > 0)
         {
-            if (Borrow(missing << PageSize.Shift, _borrowing.Replicas, static _ => true) is not { } stripe)
+            if ((Borrow(missing << PageSize.Shift, _borrowing.Replicas, static _ => true) ?? (maySpill ? Spill(missing << PageSize.Shift) : null)) is not { } stripe)
             {
                 gained.ForEach(stripe => GiveBack(stripe.Replicas));
                 return -Errno.ENOSPC;
@@ -383,7 +398,7 @@ internal sealed partial class StripePool : IDisposable
         bool isFull = false;
         long slabBytes = 0;
         long now = Environment.TickCount64;
-        var left = LinksNow().Where(link => link.IsHere && link.SilentUntil <= now && link.ReclaimBytes == 0 && suits(link)).ToList();
+        var left = LinksNow().Where(link => link.IsHere && link.SilentUntil <= now && link.ReclaimBytes == 0 && link is SponsorLink && suits(link)).ToList();
         isFull = left.RemoveAll(link => link.FullUntil > now) > 0;
         while (got.Count < replicas && Draw(left) is { } link)
         {
@@ -422,6 +437,37 @@ internal sealed partial class StripePool : IDisposable
 
         GiveBack([.. got]);
         return null;
+    }
+
+    /// <summary>Borrows a slab for a stripe from the spill file; null where there is none or it has no room.</summary>
+    private (uint Slots, (int Sponsor, ulong Slab)[] Replicas)? Spill(long bytes)
+    {
+        if (_spill is not { IsHere: true })
+        {
+            return null;
+        }
+
+        try
+        {
+            SlabEntry slab = _spill.Allocate(SlabBytesFor(bytes, _spill), AnswerTime);
+            return ((uint)(slab.Bytes >> PageSize.Shift), [(_spill.Number, slab.Slab)]);
+        }
+        catch (SponsorException)
+        {
+            return null;
+        }
+    }
+
+    private static SpillLink OpenSpill(SpillPlace place)
+    {
+        try
+        {
+            return new SpillLink(place);
+        }
+        catch (Transport.Spill.SpillException e)
+        {
+            throw new Transport.DataConnectionException(Transport.DataConnectionFailure.Memory, e.Message);
+        }
     }
 
     /// <summary>The better of two drawn at random: most of what there is to gain from choosing among all, without all choosing the same.</summary>

@@ -65,6 +65,7 @@ internal sealed class PagerInstruments : IDisposable
         Gauge("heca_pager_write_back_queue_pages", "{page}", "Pages taken out whose write-back is not acknowledged.", s => s.WriteBackQueue);
         Gauge("heca_pager_sponsors", "{sponsor}", "Sponsors that are not lost.", s => s.Sponsors);
         Gauge("heca_pager_sponsors_lost", "{sponsor}", "Sponsors that are lost and have not come back.", s => s.SponsorsLost);
+        Gauge("heca_pager_spilled_bytes", "By", "What the spill file takes of its disk: no sponsor had room.", s => s.SpilledBytes);
         Counter("heca_pager_pages_corrupted", "{page}", "Times that what came from a sponsor was not what had been written; it was read again.", s => s.PagesCorrupted);
         Gauge("heca_pager_stripes_lacking", "{stripe}", "Stripes that have fewer replicas than they should.", s => s.StripesLacking);
         _meter.CreateObservableGauge(

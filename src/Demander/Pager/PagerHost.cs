@@ -6,6 +6,7 @@ using Hecatonchire.Interop;
 using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pages;
+using Hecatonchire.Transport.Spill;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
 using Microsoft.Extensions.Logging;
@@ -52,6 +53,7 @@ internal sealed class PagerHost : IMeasuredPager
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
         Preparation.Begin();
+        TrySpill(options.Borrowing.Spill);
         IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), mayLack: false);
         try
         {
@@ -67,6 +69,19 @@ internal sealed class PagerHost : IMeasuredPager
         {
             DisposeAll(lenders);
             throw;
+        }
+    }
+
+    /// <summary>Where no file can be spilled to is told before a program is started. Throws <see cref="PagerStartException"/>.</summary>
+    public static void TrySpill(SpillPlace? place)
+    {
+        try
+        {
+            (place is null ? null : new SpillFile(place.Path, place.BytesMax))?.Dispose();
+        }
+        catch (SpillException e)
+        {
+            throw new PagerStartException($"--spill: {e.Message}", 1);
         }
     }
 
@@ -154,9 +169,10 @@ internal sealed class PagerHost : IMeasuredPager
             PagerSnapshot sum = _sessions.Aggregate(_ended, (sum, session) => sum.Plus(SnapshotOf(session)));
             return sum with
             {
-                Sponsors = _families.Select(family => family.Pool.Set.Count).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
+                Sponsors = _families.Select(family => family.Pool.Sponsors).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
                 SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
                 StripesLacking = _families.Sum(family => family.Pool.Degraded),
+                SpilledBytes = _families.Sum(family => family.Pool.SpilledBytes),
                 PagesCorrupted = _endedCorrupted + _families.Sum(family => family.Pool.Corrupted),
             };
         }

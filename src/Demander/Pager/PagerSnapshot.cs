@@ -44,6 +44,9 @@ internal readonly record struct PagerSnapshot
     public long SponsorsLost { get; init; }
     public long StripesLacking { get; init; }
 
+    /// <summary>What spill files take of their disks.</summary>
+    public long SpilledBytes { get; init; }
+
     /// <summary>How often what came from a sponsor was not what had been written; it is read again, from another where there is one.</summary>
     public long PagesCorrupted { get; init; }
     public string Transport { get; init; }
@@ -78,6 +81,7 @@ internal readonly record struct PagerSnapshot
         SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
         StripesLacking = StripesLacking + other.StripesLacking,
         PagesCorrupted = PagesCorrupted + other.PagesCorrupted,
+        SpilledBytes = SpilledBytes + other.SpilledBytes,
         Transport = other.Transport,
         TransportReason = other.TransportReason,
     };

@@ -72,6 +72,9 @@ internal sealed record StatusReport
     /// <summary>Stripes that have fewer replicas than they should.</summary>
     public required long StripesLacking { get; init; }
 
+    /// <summary>What the spill file takes of its disk.</summary>
+    public required long SpilledBytes { get; init; }
+
     /// <summary>How often what came from a sponsor was not what had been written.</summary>
     public required long PagesCorrupted { get; init; }
 
@@ -117,6 +120,7 @@ internal sealed record StatusReport
             Sponsors = now.Sponsors,
             SponsorsLost = now.SponsorsLost,
             StripesLacking = now.StripesLacking,
+            SpilledBytes = now.SpilledBytes,
             PagesCorrupted = now.PagesCorrupted,
             FaultLatencyUs = [.. ((double[])[0.5, 0.9, 0.99, 0.999]).Select(share => Math.Round(latencies.Percentile(share) / 1000.0, 1))],
             Failure = pager.Failure,

@@ -34,6 +34,7 @@ public sealed class PagerInstrumentsTests
             SponsorsLost = 31,
             StripesLacking = 32,
             PagesCorrupted = 33,
+            SpilledBytes = 34,
             Transport = "tcp",
             TransportReason = "no RDMA device \"here\"",
         };
@@ -49,7 +50,7 @@ public sealed class PagerInstrumentsTests
             "pages_dropped_total 16", "pages_prefetched_total 17", "prefetch_used_total 18", "prefetch_wasted_total 19",
             "pages_lost_total 20", "staging_hits_total 21", "room_waits_total 22", "segment_bytes 23", "budget_bytes 24",
             "resident_bytes 25", "resident_peak_bytes 26", "remote_bytes 27", "write_back_queue_pages 28", "reconnects_total 29",
-            "sponsors 30", "sponsors_lost 31", "stripes_lacking 32", "pages_corrupted_total 33",
+            "sponsors 30", "sponsors_lost 31", "stripes_lacking 32", "pages_corrupted_total 33", "spilled_bytes 34",
             "transport_info{reason=\"no RDMA device \\\"here\\\"\",transport=\"tcp\"} 1",
             "fault_latency_seconds_bucket{le=\"1.5E-05\"} 1", "fault_latency_seconds_count 1",
         ];

@@ -197,6 +197,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
                 OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
             Eviction = Eviction(parsed.GetValue(_eviction)!),
             Clean = OneOf("--clean", parsed.GetValue(_clean)!, ["yes", "no"]) == "yes",
+            Spill = service is null ? _sponsors.ResolveSpill(parsed) : null,
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
             Metrics = Metrics(parsed.GetValue(_metrics)),

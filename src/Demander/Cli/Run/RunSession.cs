@@ -34,7 +34,7 @@ internal static partial class RunSession
         using ISponsorSource? sponsor = settings.Service is not null ? null
             : settings.Borrowing is { } borrowing ? new RemoteSponsors(borrowing) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
-        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing, directory!.SocketPath), loggers);
+        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
         OpenedPager? opened = (pager as RemotePager)?.Opened;
         using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());

@@ -46,6 +46,9 @@ internal sealed record RunSettings
 
     public required long EmbeddedBytes { get; init; }
 
+    /// <summary>What takes pages that no sponsor has room for; null: nothing.</summary>
+    public required SpillPlace? Spill { get; init; }
+
     public required TimeSpan StopAfter { get; init; }
 
     /// <summary>Where to serve metrics; null: nowhere.</summary>

@@ -90,7 +90,7 @@ internal static class PagerCommand
             var options = new ServiceOptions
             {
                 SocketPath = parsed.GetValue(socket) ?? ServiceDirectory.Own,
-                Borrowing = source.Borrowing,
+                Borrowing = source.Borrowing with { Spill = sponsor.ResolveSpill(parsed) },
                 Local = bound,
                 Transport = transport.Read(parsed),
                 Users = users,
@@ -115,6 +115,7 @@ internal static class PagerCommand
 
         // Compiled now, what programs wait for; and a sponsor that cannot be had is told now: not to the first program.
         Preparation.Begin();
+        PagerHost.TrySpill(options.Borrowing.Spill);
         foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
         {
             PagerHost.ConnectTo(sponsor).Dispose();
