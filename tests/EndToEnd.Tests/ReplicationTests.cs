@@ -106,6 +106,7 @@ public sealed partial class ReplicationTests : IDisposable
         Assert.True(lost.Success, told);
         Assert.Equal(_sponsors[0].Endpoint.Port.ToString(CultureInfo.InvariantCulture), lost.Groups[1].Value);
         Assert.InRange(int.Parse(lost.Groups[2].Value, CultureInfo.InvariantCulture), 1, 128 * 256);
+        Assert.Matches("The first that it touched is at 0x[0-9a-f]+, in segment [0-9]+: 256MiB from 0x[0-9a-f]+ on", told);
     }
 
     [Theory]

@@ -356,6 +356,13 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Raises SIGBUS in whoever touches a page that is lost.</summary>
     private void Poison(PageId id)
     {
+        if (!_isLossTold)
+        {
+            _isLossTold = true;
+            Segment segment = _segments[id.Segment];
+            OnPageLost?.Invoke(segment.Number, segment.Address, segment.Pages << PageSize.Shift, AddressOf(id));
+        }
+
         int errno = _program.Poison(AddressOf(id));
         if (errno == Errno.EEXIST || IsRefusal(errno))
         {

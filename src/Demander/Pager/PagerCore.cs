@@ -70,6 +70,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
     private bool _programGone;
+    private bool _isLossTold;
     private bool _mayGrow;
     private bool _hasLeft;
 
@@ -141,6 +142,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     /// <summary>Called once, when the sponsor is lost and before a page is given up: a program that ends by it must find the reason told.</summary>
     public Action? OnSponsorLost { get; init; }
+
+    /// <summary>Called once, when the program has touched a page that no sponsor can return: the segment's number, address and bytes, and the page's address.</summary>
+    public Action<int, ulong, long, ulong>? OnPageLost { get; init; }
 
     /// <summary>True when a page is lost and the kernel cannot poison it: the program must be stopped.</summary>
     public bool MustStopProgram { get; private set; }

@@ -58,6 +58,9 @@ internal sealed class PagerFamily : IDisposable
     /// <summary>Called on the pager thread when a core finds its sponsor lost.</summary>
     public Action<PagerCore>? OnSponsorLost { get; init; }
 
+    /// <summary>As <see cref="PagerCore.OnPageLost"/>.</summary>
+    public Action<int, ulong, long, ulong>? OnPageLost { get; init; }
+
     /// <summary>Called when the last session has left.</summary>
     public Action? OnEnded { get; init; }
 
@@ -144,6 +147,7 @@ internal sealed class PagerFamily : IDisposable
                 TouchAddress = touchAddress,
                 IsHeir = !isChild,
                 OnSponsorLost = () => OnSponsorLost?.Invoke(core!),
+                OnPageLost = OnPageLost,
                 OnFork = descriptor => MakeChild(memory, core!, descriptor),
             };
             return new PagerMember(core, memory);

@@ -36,6 +36,7 @@ internal sealed class PagerHost : IMeasuredPager
     private IReadOnlyList<Lender>? _ready;
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
+    private string? _lostWhere;
     private long _endedCorrupted;
 
     private PagerHost(PagerOptions options, IReadOnlyList<Lender> lenders, ILoggerFactory loggers)
@@ -47,7 +48,7 @@ internal sealed class PagerHost : IMeasuredPager
 
     public string SocketPath => _options.SocketPath;
 
-    public string? Failure => Volatile.Read(ref _failure);
+    public string? Failure => Volatile.Read(ref _failure) is { } failure ? failure + Volatile.Read(ref _lostWhere) : null;
 
     /// <summary>Connects to the sponsors and listens for the program. Throws <see cref="PagerStartException"/>.</summary>
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
@@ -399,6 +400,8 @@ internal sealed class PagerHost : IMeasuredPager
             family = new PagerFamily(_options, pool, hash, _logger)
             {
                 OnSponsorLost = core => TellSponsorLost(family!, core),
+                OnPageLost = (segment, start, bytes, page) => Interlocked.CompareExchange(
+                    ref _lostWhere, $" The first that it touched is at 0x{page:x}, in segment {segment}: {new ByteSize(bytes)} from 0x{start:x} on.", null),
                 OnEnded = () =>
                 {
                     Forget(family!);
