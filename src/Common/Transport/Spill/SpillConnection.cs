@@ -5,7 +5,7 @@ using Hecatonchire.Transport.Striped;
 namespace Hecatonchire.Transport.Spill;
 
 /// <summary>
-/// A data connection to a <see cref="SpillFile"/>. Its threads do what waits for the disk and what takes time (sealing a page, about a microsecond); who posts and polls never waits
+/// A data connection to a <see cref="SpillFile"/>. Its threads do what waits for the disk and what takes time (sealing a page, about three microseconds); who posts and polls never waits
 /// for either. A READ of a page that the disk cannot return as it was written ends as <see cref="DataStatus.Lost"/>. A WRITE that finds the disk full in spite of its reservation is in flight
 /// until it does not. With one thread requests take effect in the order they were posted in.
 /// </summary>
