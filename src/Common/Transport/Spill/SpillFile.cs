@@ -10,7 +10,7 @@ namespace Hecatonchire.Transport.Spill;
 /// <summary>
 /// Slabs in a file on a local disk: the sponsor of last resort, which <see cref="SpillConnection"/>s read and write. What is in the file is sealed with a key that only this process has, in
 /// memory: to anybody else, and after this, it is noise. A slab's blocks are reserved when it is allocated, so that a write to it cannot find the disk full, and given back when it is
-/// freed. Any thread may allocate and free, which takes as long as the file system does.
+/// freed. Any thread may allocate, one at a time, and free, which takes as long as the file system does.
 /// </summary>
 internal sealed unsafe class SpillFile : IDisposable
 {
@@ -23,11 +23,14 @@ internal sealed unsafe class SpillFile : IDisposable
     private const long ReserveBytes = 64L << 20;
     private const int InterruptionsMax = 100;
 
-    private readonly Lock _lock = new();
     private readonly SpillRanges _ranges = new();
     private readonly ConcurrentDictionary<ulong, SpillSlab> _slabs = new();
     private readonly byte* _key;
     private uint _serial;
+    private int _isAllocating;
+
+    /// <summary>Slabs whose blocks are given back and whose ranges are not yet: a list by <see cref="SpillSlab.Next"/> that any thread adds to.</summary>
+    private SpillSlab? _released;
     private long _allocatedBytes;
     private long _pagesRead;
     private long _pagesWritten;
@@ -35,7 +38,7 @@ internal sealed unsafe class SpillFile : IDisposable
     private int _writesHeld;
     private volatile string? _failReason;
     private volatile string? _heldReason;
-    private bool _isDisposed;
+    private volatile bool _isDisposed;
 
     /// <summary>Makes the file. Throws <see cref="SpillException"/>.</summary>
     /// <param name="path">A directory, or a file that is not there in one: the file has no name, so the latter says only where.</param>
@@ -90,7 +93,7 @@ internal sealed unsafe class SpillFile : IDisposable
 
     /// <summary>
     /// Takes a slab of so many bytes, a power of two from <see cref="SlabBytesMin"/> to <see cref="SlabBytesMax"/>. 0, or the errno: ENOSPC where it exceeds the bound or the disk is full, EDQUOT,
-    /// EFBIG, ENOMEM; nothing has changed then.
+    /// EFBIG, ENOMEM; EBUSY where another thread is allocating; EIO where the file has failed or is disposed of. Nothing has changed then.
     /// </summary>
     public int TryAllocate(long bytes, out ulong slab)
     {
@@ -100,49 +103,30 @@ internal sealed unsafe class SpillFile : IDisposable
             return Errno.EINVAL;
         }
 
-        long offset;
-        uint serial;
-        lock (_lock)
+        if (Interlocked.Exchange(ref _isAllocating, 1) != 0)
         {
-            if (_isDisposed || _failReason is not null || _serial == uint.MaxValue)
-            {
-                return Errno.EIO;
-            }
-
-            if (_allocatedBytes > BytesMax - bytes)
-            {
-                return Errno.ENOSPC;
-            }
-
-            // The descriptor's number must not become another file's while this is under way.
-            bool isReferenced = false;
-            Handle.DangerousAddRef(ref isReferenced);
-            (offset, serial) = (_ranges.Take(bytes), ++_serial);
-            _allocatedBytes += bytes;
+            return Errno.EBUSY;
         }
 
+        // The descriptor's number must not become another file's while this is under way.
+        bool isReferenced = false;
         try
         {
-            int errno = Reserve(offset, bytes);
-            if (errno == 0)
-            {
-                Add(new SpillSlab(serial, offset, (uint)(bytes >> PageSize.Shift), Release));
-                slab = serial;
-                return 0;
-            }
-
-            // It may have got some of the blocks.
-            GiveBack(offset, bytes);
-            return errno;
+            Handle.DangerousAddRef(ref isReferenced);
+            return Allocate(bytes, out slab);
         }
-        catch (InsufficientMemoryException)
+        catch (ObjectDisposedException)
         {
-            GiveBack(offset, bytes);
-            return Errno.ENOMEM;
+            return Errno.EIO;
         }
         finally
         {
-            Handle.DangerousRelease();
+            if (isReferenced)
+            {
+                Handle.DangerousRelease();
+            }
+
+            Volatile.Write(ref _isAllocating, 0);
         }
     }
 
@@ -158,19 +142,15 @@ internal sealed unsafe class SpillFile : IDisposable
         return true;
     }
 
-    /// <summary>Closes the file, once no connection has it any more.</summary>
+    /// <summary>Closes the file, once no connection has it any more. By its owner, while nobody allocates.</summary>
     public void Dispose()
     {
-        lock (_lock)
+        if (_isDisposed)
         {
-            if (_isDisposed)
-            {
-                return;
-            }
-
-            _isDisposed = true;
+            return;
         }
 
+        _isDisposed = true;
         foreach (ulong slab in _slabs.Keys)
         {
             _ = Free(slab);
@@ -202,6 +182,47 @@ internal sealed unsafe class SpillFile : IDisposable
         _ = Interlocked.Add(ref _writesHeld, change);
     }
 
+    private int Allocate(long bytes, out ulong slab)
+    {
+        slab = 0;
+        for (SpillSlab? released = Interlocked.Exchange(ref _released, null); released is not null; released = released.Next)
+        {
+            _ranges.Return(released.Offset);
+        }
+
+        if (_isDisposed || _failReason is not null || _serial == uint.MaxValue)
+        {
+            return Errno.EIO;
+        }
+
+        if (AllocatedBytes > BytesMax - bytes)
+        {
+            return Errno.ENOSPC;
+        }
+
+        long offset = _ranges.Take(bytes);
+        _ = Interlocked.Add(ref _allocatedBytes, bytes);
+        int errno = Reserve(offset, bytes);
+        if (errno == 0)
+        {
+            try
+            {
+                slab = ++_serial;
+                _slabs[slab] = new SpillSlab(_serial, offset, (uint)(bytes >> PageSize.Shift), Release);
+                return 0;
+            }
+            catch (InsufficientMemoryException)
+            {
+                (slab, errno) = (0, Errno.ENOMEM);
+            }
+        }
+
+        // It may have got some of the blocks.
+        GiveBack(offset, bytes);
+        _ranges.Return(offset);
+        return errno;
+    }
+
     private int Reserve(long offset, long bytes)
     {
         // Whoever goes beyond it gets a signal that ends the process.
@@ -231,22 +252,23 @@ internal sealed unsafe class SpillFile : IDisposable
         return 0;
     }
 
-    private void Add(SpillSlab slab)
+    /// <summary>On the thread of its last user, which may be a connection's: waits for nobody.</summary>
+    private void Release(SpillSlab slab)
     {
-        lock (_lock)
+        GiveBack(slab.Offset, (long)slab.Slots << PageSize.Shift);
+        SpillSlab? head = Volatile.Read(ref _released);
+        while (true)
         {
-            _slabs[slab.Serial] = slab;
-            if (!_isDisposed)
+            slab.Next = head;
+            SpillSlab? seen = Interlocked.CompareExchange(ref _released, slab, head);
+            if (seen == head)
             {
                 return;
             }
+
+            head = seen;
         }
-
-        // Whoever disposed of the file has not seen it.
-        _ = Free(slab.Serial);
     }
-
-    private void Release(SpillSlab slab) => GiveBack(slab.Offset, (long)slab.Slots << PageSize.Shift);
 
     private void GiveBack(long offset, long bytes)
     {
@@ -268,10 +290,6 @@ internal sealed unsafe class SpillFile : IDisposable
             }
         }
 
-        lock (_lock)
-        {
-            _ranges.Return(offset);
-            _allocatedBytes -= bytes;
-        }
+        _ = Interlocked.Add(ref _allocatedBytes, -bytes);
     }
 }

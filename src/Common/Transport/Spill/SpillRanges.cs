@@ -5,9 +5,6 @@ internal sealed class SpillRanges
 {
     private readonly List<(long Offset, long Bytes)> _taken = [];
 
-    /// <summary>The end of the last that is taken.</summary>
-    public long End => _taken.Count == 0 ? 0 : _taken[^1].Offset + _taken[^1].Bytes;
-
     public long Take(long bytes)
     {
         long offset = 0;

@@ -46,6 +46,9 @@ internal sealed unsafe class SpillSlab
 
     public uint Slots { get; }
 
+    /// <summary>The one released before it, as long as it is in a list of such.</summary>
+    public SpillSlab? Next { get; set; }
+
     /// <summary>Keeps it from being released until <see cref="Exit"/>; false once it is closed.</summary>
     public bool TryEnter()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Hecatonchire.Interop;
 using Hecatonchire.Transport;
@@ -87,6 +88,47 @@ public sealed unsafe class SpillFileTests : IDisposable
         Assert.False(file.Free(first));
         Assert.Equal(MiB, file.AllocatedBytes);
         Assert.Equal(0, file.TryAllocate(MiB, out _));
+    }
+
+    [Fact]
+    public void Slabs_freed_by_several_threads_are_to_be_had_again_and_never_twice()
+    {
+        const int Freers = 3;
+        using SpillFile file = new(_directory.Path, 8 * MiB);
+        BlockingCollection<ulong> toFree = [];
+        Thread[] freers = [.. Enumerable.Range(0, Freers).Select(number => new Thread(() =>
+        {
+            foreach (ulong slab in toFree.GetConsumingEnumerable())
+            {
+                _ = file.Free(slab);
+            }
+        }) { Name = $"freer {number}" })];
+        Array.ForEach(freers, freer => freer.Start());
+        Dictionary<long, ulong> live = [];
+        for (int i = 0; i < 3000; i++)
+        {
+            if (file.TryAllocate(SpillFile.SlabBytesMin, out ulong slab) == 0)
+            {
+                live.Add(RawSpill.OffsetOf(file, slab), slab);
+            }
+
+            if (live.Count > 40)
+            {
+                (long offset, ulong oldest) = live.First();
+                _ = live.Remove(offset);
+                toFree.Add(oldest);
+            }
+        }
+
+        toFree.CompleteAdding();
+        Array.ForEach(freers, freer => freer.Join());
+        Assert.Equal(live.Count * SpillFile.SlabBytesMin, file.AllocatedBytes);
+        while (file.TryAllocate(SpillFile.SlabBytesMin, out ulong slab) == 0)
+        {
+            live.Add(RawSpill.OffsetOf(file, slab), slab);
+        }
+
+        Assert.Equal(8 * MiB, live.Count * SpillFile.SlabBytesMin);
     }
 
     [Fact]
