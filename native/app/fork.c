@@ -96,7 +96,7 @@ void heca_fork_publish_stack(const struct session *session) {
 
 static int32_t begin_anew(struct session *session) {
     session->process = getpid();
-    session->can |= HECA_IS_FORKED;
+    session->can = (session->can & ~HECA_IS_RESUMED) | HECA_IS_FORKED;
     session->sequence = 0;
     session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
     bool can_move = false;
