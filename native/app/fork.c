@@ -111,7 +111,10 @@ static int32_t begin_anew(struct session *session) {
 
     /* A page that was missing in the parent, and by whose fault the pager knows which of its children this is. */
     (void)*(volatile char *)session->touched;
-    status = heca_session_say_hello(session, &session->userfault.descriptor);
+    int answered[HECA_ANSWER_DESCRIPTORS] = {-1, -1};
+    status = heca_session_say_hello(session, answered);
+    session->userfault.descriptor = answered[0];
+    session->tables = answered[1];
     if (status == 0 && session->userfault.descriptor < 0) {
         status = -EPROTO;
     }
