@@ -16,6 +16,7 @@ public sealed class TakeoverTests : IDisposable
 
     private readonly string _runtime = Directory.CreateTempSubdirectory("heca-test-takeover-").FullName;
     private readonly SponsorProcess _sponsor = new("1GiB");
+    private readonly List<SponsorProcess> _more = [];
     private readonly List<Process> _started = [];
 
     public TakeoverTests() => Capability.Require("move", UserfaultfdOpening.Try().CanMove, "this kernel has no UFFDIO_MOVE (it is in Linux 6.8)");
@@ -33,6 +34,7 @@ public sealed class TakeoverTests : IDisposable
         }
 
         _sponsor.Dispose();
+        _more.ForEach(sponsor => sponsor.Dispose());
         Directory.Delete(_runtime, recursive: true);
     }
 
@@ -173,6 +175,37 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, End(pager));
     }
 
+    /// <summary>Each page is on two of three sponsors. Every other time one of those goes along with the pager, and comes back empty.</summary>
+    [Fact]
+    public void A_program_and_its_children_survive_their_pager_and_one_of_their_sponsors_at_once()
+    {
+        _more.AddRange([new("1GiB"), new("1GiB")]);
+        SponsorProcess[] sponsors = [_sponsor, .. _more];
+        Process pager = StartPager("--replicas", "2");
+        Process run = StartFamily();
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        for (int kills = 0; kills < 6; kills++)
+        {
+            HecaRun.WaitUntil(run.Id, report => report.GetProperty("remote_bytes").GetInt64() > 0 && report.GetProperty("stripes_lacking").GetInt64() == 0, "the stripes do not become whole", _runtime);
+            Thread.Sleep(300);
+            Assert.False(run.HasExited, $"the program ended before it lost its pager {kills + 1} times; {(run.HasExited ? run.StandardError.ReadToEnd() : "")}");
+            pager.Kill();
+            SponsorProcess? lost = kills % 2 == 0 ? sponsors[kills / 2] : null;
+            lost?.Kill();
+            pager = StartPager("--replicas", "2");
+            lost?.StartAgain();
+        }
+
+        run.StandardInput.Close();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        string told = run.StandardError.ReadToEnd();
+        Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("was stopped", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
     [Fact]
     public async Task A_snapshot_of_redis_goes_on_while_its_pager_is_killed()
     {
@@ -282,7 +315,7 @@ public sealed class TakeoverTests : IDisposable
 
     private Process StartPager(params string[] more)
     {
-        Process pager = Start(["pager", .. HecaRun.Naming([_sponsor]), "--log-level", "error", .. more]);
+        Process pager = Start(["pager", .. HecaRun.Naming([_sponsor, .. _more]), "--log-level", "error", .. more]);
         Assert.StartsWith("pager ready", pager.StandardOutput.ReadLine(), StringComparison.Ordinal);
         return pager;
     }

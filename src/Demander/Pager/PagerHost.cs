@@ -20,6 +20,8 @@ internal sealed class PagerHost : IMeasuredPager
 
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(1);
+
     private readonly PagerOptions _options;
     private readonly ILogger _logger;
     private readonly HandoverServer _server;
@@ -54,7 +56,7 @@ internal sealed class PagerHost : IMeasuredPager
     public static PagerHost Start(PagerOptions options, ILoggerFactory loggers)
     {
         Preparation.Begin();
-        IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), mayLack: false);
+        IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), options.MayLackSponsors);
         try
         {
             LockMemory(loggers);
@@ -90,6 +92,20 @@ internal sealed class PagerHost : IMeasuredPager
         }
     }
 
+    /// <summary>Asked before ZeroMQ, which waits long for a sponsor that is not there.</summary>
+    public static bool IsListening(SponsorEndpoint sponsor)
+    {
+        using var probe = new System.Net.Sockets.TcpClient();
+        try
+        {
+            return probe.ConnectAsync(sponsor.Host, sponsor.Port).Wait(ProbeTimeout);
+        }
+        catch (AggregateException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>
     /// Connects to every sponsor as the same demander. With <paramref name="mayLack"/> those that cannot be had are left out while there is one. Throws
     /// <see cref="PagerStartException"/>.
@@ -102,6 +118,11 @@ internal sealed class PagerHost : IMeasuredPager
         {
             try
             {
+                if (mayLack && options.Borrowing.Sponsors.Count > 1 && !IsListening(sponsor))
+                {
+                    throw new PagerStartException($"nothing listens on {sponsor.Host}:{sponsor.Port}", 1);
+                }
+
                 lenders.Add(ConnectAsLender(options, sponsor, demander, logger));
             }
             catch (PagerStartException e)
