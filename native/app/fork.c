@@ -96,7 +96,7 @@ void heca_fork_publish_stack(const struct session *session) {
 
 static int32_t begin_anew(struct session *session) {
     session->process = getpid();
-    session->can |= HECA_IS_FORKED;
+    session->can = (session->can & ~HECA_IS_RESUMED) | HECA_IS_FORKED;
     session->sequence = 0;
     session->self = (int)syscall(SYS_pidfd_open, session->process, 0);
     bool can_move = false;
@@ -111,7 +111,10 @@ static int32_t begin_anew(struct session *session) {
 
     /* A page that was missing in the parent, and by whose fault the pager knows which of its children this is. */
     (void)*(volatile char *)session->touched;
-    status = heca_session_say_hello(session, &session->userfault.descriptor);
+    int answered[HECA_ANSWER_DESCRIPTORS] = {-1, -1};
+    status = heca_session_say_hello(session, answered);
+    session->userfault.descriptor = answered[0];
+    session->tables = answered[1];
     if (status == 0 && session->userfault.descriptor < 0) {
         status = -EPROTO;
     }

@@ -20,7 +20,8 @@
  *                Answer: value0 = milliseconds after which a program whose pager died is stopped (0: never); a
  *                descriptor: what the pager knows of the program's pages, for the next pager if this one dies.
  *                When it has, the same is said to another pager (HECA_IS_RESUMED), with that descriptor as the fifth
- *                and the ring as new. The answer brings another descriptor in its place.
+ *                and the ring as new. The answer brings another descriptor in its place. A forked child is answered
+ *                with its userfaultfd before that descriptor; to another pager it gives both, as any program.
  *    RESUMED     the program has that descriptor: only now the pager begins. No answer.
  *    ALLOCATE    address/bytes = the new, already registered range.
  *    FREE        address = start of a segment. The answer comes when no page of it is resident or in flight; the
@@ -51,6 +52,7 @@
 #define HECA_HANDOVER_MAGIC 0x41434548u /* "HECA" in memory */
 #define HECA_HANDOVER_VERSION 4
 #define HECA_RING_ENTRIES 512
+#define HECA_ANSWER_DESCRIPTORS 2
 #define HECA_STAGING_PAGES 4096 /* 16 MiB: bounds the write-backs in flight */
 
 enum heca_message_kind {
@@ -71,7 +73,8 @@ enum heca_message_kind {
 #define HECA_CAN_CHANGE 8u   /* the userfaultfd tells of munmap, mremap and madvise in segments; then without WP */
 #define HECA_CAN_CAPTURE 16u /* with CAN_CHANGE: the pager may register memory itself, but what is kept out */
 /* Of a child that was forked with captured memory: the pager has its userfaultfd, told with the fork, knows it by the
- * thread that touched the page of value3, and answers with the descriptor. The HELLO has the other three. */
+ * thread that touched the page of value3, and answers with the descriptor. The HELLO has the other three. With
+ * HECA_IS_RESUMED it is only said that this was one. */
 #define HECA_IS_FORKED 32u
 /* Its pager has died; what that one knew comes with the HELLO. */
 #define HECA_IS_RESUMED 64u

@@ -140,7 +140,8 @@ int32_t heca_session_connect(struct session *session);
 int32_t heca_session_make_ring(struct session *session);
 int32_t heca_session_make_evictor_stack(struct session *session);
 void heca_session_raise_descriptors(struct session *session);
-int32_t heca_session_say_hello(struct session *session, int *descriptor);
+/* Those that come with the answer are the caller's; -1 where there are fewer. */
+int32_t heca_session_say_hello(struct session *session, int answered[HECA_ANSWER_DESCRIPTORS]);
 void heca_session_close_all(struct session *session);
 /* Has another pager go on where one has died; not 0 where there is none yet. By the evictor. */
 int32_t heca_session_resume(struct session *session);

@@ -161,7 +161,8 @@ static int32_t send_message(const struct session *session, const struct heca_mes
     return 0;
 }
 
-static int32_t receive_message(const struct session *session, struct heca_message *message, int *descriptor) {
+static int32_t receive_message(const struct session *session, struct heca_message *message,
+                               int received[HECA_ANSWER_DESCRIPTORS]) {
     union {
         char bytes[CMSG_SPACE(HELLO_DESCRIPTORS * sizeof(int))];
         struct cmsghdr aligned;
@@ -177,7 +178,7 @@ static int32_t receive_message(const struct session *session, struct heca_messag
         return -ENOTCONN;
     }
 
-    *descriptor = -1;
+    size_t got = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part != NULL; part = CMSG_NXTHDR(&header, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
             continue;
@@ -185,12 +186,12 @@ static int32_t receive_message(const struct session *session, struct heca_messag
 
         size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < count; i++) {
-            int received;
-            memcpy(&received, CMSG_DATA(part) + i * sizeof(int), sizeof received);
-            if (*descriptor < 0) {
-                *descriptor = received;
+            int descriptor;
+            memcpy(&descriptor, CMSG_DATA(part) + i * sizeof(int), sizeof descriptor);
+            if (got < HECA_ANSWER_DESCRIPTORS) {
+                received[got++] = descriptor;
             } else {
-                close(received); /* more than was agreed on */
+                close(descriptor); /* more than was agreed on */
             }
         }
     }
@@ -199,16 +200,16 @@ static int32_t receive_message(const struct session *session, struct heca_messag
 }
 
 static int32_t exchange(struct session *session, struct heca_message *message, const int *descriptors, size_t count,
-                        int *descriptor) {
+                        int *answered) {
     message->magic = HECA_HANDOVER_MAGIC;
     message->version = HECA_HANDOVER_VERSION;
     message->sequence = ++session->sequence;
     message->status = 0;
     struct heca_message answer = {0};
-    int received = -1;
+    int received[HECA_ANSWER_DESCRIPTORS] = {-1, -1};
     int32_t status = send_message(session, message, descriptors, count);
     if (status == 0) {
-        status = receive_message(session, &answer, &received);
+        status = receive_message(session, &answer, received);
     }
 
     if (status == 0 && (answer.magic != HECA_HANDOVER_MAGIC || answer.version != HECA_HANDOVER_VERSION ||
@@ -221,10 +222,12 @@ static int32_t exchange(struct session *session, struct heca_message *message, c
         status = answer.status;
     }
 
-    if (status == 0 && descriptor != NULL) {
-        *descriptor = received;
-    } else {
-        heca_close(&received);
+    for (size_t i = 0; i < HECA_ANSWER_DESCRIPTORS; i++) {
+        if (status == 0 && answered != NULL) {
+            answered[i] = received[i];
+        } else {
+            heca_close(&received[i]);
+        }
     }
 
     return status;
@@ -309,7 +312,7 @@ int32_t heca_session_request(struct session *session, struct heca_message *messa
     return exchange(session, message, NULL, 0, NULL);
 }
 
-int32_t heca_session_say_hello(struct session *session, int *descriptor) {
+int32_t heca_session_say_hello(struct session *session, int answered[HECA_ANSWER_DESCRIPTORS]) {
     struct heca_message hello = {
         .kind = HECA_MESSAGE_HELLO,
         .address = (uintptr_t)session->staging.base,
@@ -322,12 +325,13 @@ int32_t heca_session_say_hello(struct session *session, int *descriptor) {
         heca_capture_keep_out(session, hello.payload);
     }
 
-    /* Of a forked child the pager has the first; the last it has only where there was a pager before. */
+    /* Of a forked child its first pager has the first; the last it has only where there was a pager before. */
     int descriptors[HELLO_DESCRIPTORS] = {session->userfault.descriptor, session->ring_descriptor,
                                           session->commands_event, session->completions_event, session->tables};
-    int first = (session->can & HECA_IS_FORKED) != 0;
-    int end = (session->can & HECA_IS_RESUMED) != 0 ? HELLO_DESCRIPTORS : HELLO_DESCRIPTORS - 1;
-    int32_t status = exchange(session, &hello, descriptors + first, (size_t)(end - first), descriptor);
+    bool is_resumed = (session->can & HECA_IS_RESUMED) != 0;
+    int first = (session->can & HECA_IS_FORKED) != 0 && !is_resumed;
+    int end = is_resumed ? HELLO_DESCRIPTORS : HELLO_DESCRIPTORS - 1;
+    int32_t status = exchange(session, &hello, descriptors + first, (size_t)(end - first), answered);
     if (status != 0) {
         return status;
     }
@@ -407,7 +411,10 @@ static int32_t start(struct session *session) {
         heca_session_raise_descriptors(session);
     }
 
-    status = status != 0 ? status : heca_session_say_hello(session, &session->tables);
+    int answered[HECA_ANSWER_DESCRIPTORS] = {-1, -1};
+    status = status != 0 ? status : heca_session_say_hello(session, answered);
+    session->tables = answered[0];
+    heca_close(&answered[1]);
     if (status == 0 && (session->can & HECA_CAN_CAPTURE) != 0) {
         heca_session_raise_descriptors(session); /* the one that came */
     }
@@ -438,12 +445,13 @@ static int32_t resume(struct session *session) {
         return status;
     }
 
-    int tables = -1;
+    int answered[HECA_ANSWER_DESCRIPTORS] = {-1, -1};
     renew_ring(session->ring);
     session->can |= HECA_IS_RESUMED;
     session->sequence = 0;
-    status = heca_session_say_hello(session, &tables);
-    if (status == 0 && tables < 0) {
+    status = heca_session_say_hello(session, answered);
+    heca_close(&answered[1]);
+    if (status == 0 && answered[0] < 0) {
         status = -EPROTO;
     }
 
@@ -452,7 +460,7 @@ static int32_t resume(struct session *session) {
     }
 
     int before = session->tables;
-    session->tables = tables;
+    session->tables = answered[0];
     heca_close(&before);
     struct heca_message resumed = {.magic = HECA_HANDOVER_MAGIC,
                                    .version = HECA_HANDOVER_VERSION,

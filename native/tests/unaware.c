@@ -6,10 +6,12 @@
  * input ends heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and
  * over heca-unaware stack MIB [1]              a thread's stack is the middle [start] of a mapping, moved later
  *   heca-unaware fork MIB ROUNDS            children, each with what there was when it was forked
+ *   heca-unaware family MIB                 fills, "ready"; after a line forks, "forked"; all check until input ends
  *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after it: checks
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -468,11 +470,108 @@ static int still(uint64_t mib) {
     return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ family */
+
+/* Two children and a grandchild, each in its own copy. "ok, N killed" where N of them were, and all the others found
+ * what they wrote. What all of the family see is mapped shared, and so nobody's copy. */
+struct family {
+    bool is_over;
+    unsigned begun, killed;
+};
+
+static struct family *all;
+static uint64_t *copy, *changes, copy_pages;
+
+static void check_page(uint64_t page) {
+    for (uint64_t word = 0; word < 512; word++) {
+        uint64_t expected = mix(page * 512 + word) + (word == 7 ? changes[page] : 0);
+        if (copy[page * 512 + word] != expected) {
+            wrong("word", page * 512 + word, copy[page * 512 + word], expected);
+        }
+    }
+}
+
+static void live(uint64_t seed, bool writes) {
+    __atomic_add_fetch(&all->begun, 1, __ATOMIC_SEQ_CST);
+    for (uint64_t round = 0; !__atomic_load_n(&all->is_over, __ATOMIC_RELAXED); round++) {
+        uint64_t page = mix(seed * 1000003 + round) % copy_pages;
+        check_page(page);
+        if (writes) {
+            copy[page * 512 + 7] += round;
+            changes[page] += round;
+        }
+    }
+    for (uint64_t page = 0; page < copy_pages; page++) {
+        check_page(page);
+    }
+}
+
+static void await_end(pid_t child) {
+    int status = -1;
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        exit(1);
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        __atomic_add_fetch(&all->killed, 1, __ATOMIC_SEQ_CST);
+    } else if (status != 0) {
+        printf("child: %x\n", (unsigned)status);
+        exit(1);
+    }
+}
+
+static void *await_end_of_input(void *unused) {
+    while (getchar() != EOF) {
+    }
+    __atomic_store_n(&all->is_over, true, __ATOMIC_RELAXED);
+    return unused;
+}
+
+static int family(uint64_t mib) {
+    all = (struct family *)or_fail(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), "mmap");
+    copy_pages = mib * 256;
+    copy = (uint64_t *)or_fail(malloc(copy_pages * PAGE), "malloc");
+    changes = calloc(copy_pages, sizeof *changes);
+    for (uint64_t i = 0; i < copy_pages * 512; i++) {
+        copy[i] = mix(i);
+    }
+    ready();
+    pid_t reader = fork();
+    if (reader == 0) {
+        live(2, false);
+        exit(0);
+    }
+    pid_t writer = fork();
+    if (writer == 0) {
+        for (uint64_t page = 0; page < copy_pages; page += 3) {
+            copy[page * 512 + 7] += page;
+            changes[page] += page;
+        }
+        pid_t grandchild = fork();
+        live(grandchild == 0 ? 3 : 4, true);
+        if (grandchild != 0) {
+            await_end(grandchild);
+        }
+        exit(0);
+    }
+    while (__atomic_load_n(&all->begun, __ATOMIC_SEQ_CST) < 3) {
+        usleep(1000);
+    }
+    puts("forked");
+    fflush(stdout);
+    pthread_t input;
+    pthread_create(&input, NULL, await_end_of_input, NULL);
+    live(1, true);
+    await_end(reader);
+    await_end(writer);
+    printf(all->killed == 0 ? "ok\n" : "ok, %u killed\n", all->killed);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     uint64_t mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     uint64_t rounds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     if (mib == 0) {
-        fprintf(stderr, "usage: heca-unaware walk|churn|stack|fork|still MIB ...\n");
+        fprintf(stderr, "usage: heca-unaware walk|churn|stack|fork|family|still MIB ...\n");
         return 2;
     }
     if (strcmp(argv[1], "walk") == 0) {
@@ -486,6 +585,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "fork") == 0) {
         return fork_all(mib, rounds);
+    }
+    if (strcmp(argv[1], "family") == 0) {
+        return family(mib);
     }
     return strcmp(argv[1], "still") == 0 ? still(mib) : 2;
 }

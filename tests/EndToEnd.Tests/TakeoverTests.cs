@@ -10,10 +10,13 @@ namespace Hecatonchire.Tests;
 /// <summary>The pager is killed under a program, or replaced, and the program goes on with another.</summary>
 public sealed class TakeoverTests : IDisposable
 {
+    private const int SIGSTOP = 19;
+
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(240);
 
     private readonly string _runtime = Directory.CreateTempSubdirectory("heca-test-takeover-").FullName;
     private readonly SponsorProcess _sponsor = new("1GiB");
+    private readonly List<SponsorProcess> _more = [];
     private readonly List<Process> _started = [];
 
     public TakeoverTests() => Capability.Require("move", UserfaultfdOpening.Try().CanMove, "this kernel has no UFFDIO_MOVE (it is in Linux 6.8)");
@@ -31,6 +34,7 @@ public sealed class TakeoverTests : IDisposable
         }
 
         _sponsor.Dispose();
+        _more.ForEach(sponsor => sponsor.Dispose());
         Directory.Delete(_runtime, recursive: true);
     }
 
@@ -59,14 +63,15 @@ public sealed class TakeoverTests : IDisposable
     {
         Process pager = StartPager();
         Process run = Start("run", "--local", "8MiB", "--", Programs.Sample, "8000000");
-        Thread.Sleep(700);
+        HecaRun.WaitUntilRemote(run.Id, 16L << 20, _runtime);
         for (int kills = 0; kills < 3 && !run.HasExited; kills++)
         {
             Thread.Sleep(300);
             pager = Replace(pager);
         }
 
-        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        string? told = run.StandardOutput.ReadLine();
+        Assert.True(told == "ok", told ?? run.StandardError.ReadToEnd());
         EndsWell(run);
         Assert.Equal(0, End(pager));
     }
@@ -78,12 +83,7 @@ public sealed class TakeoverTests : IDisposable
         string port = FreePort().ToString(CultureInfo.InvariantCulture);
         Process pager = StartPager();
         Process run = Start("run", "--local", "32MiB", "--", "redis-server", "--port", port, "--save", "", "--appendonly", "no", "--enable-debug-command", "yes");
-        for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; Redis(port, "ping") != "PONG";)
-        {
-            Assert.True(Environment.TickCount64 < end && !run.HasExited, "redis does not answer");
-            await Task.Delay(50, TestContext.Current.CancellationToken);
-        }
-
+        await Answers(port, run);
         Assert.Equal("OK", Redis(port, "debug", "populate", "100000", "key", "1000"));
         string digest = Redis(port, "debug", "digest");
 
@@ -100,6 +100,152 @@ public sealed class TakeoverTests : IDisposable
         _ = Redis(port, "shutdown", "nosave");
         EndsWell(run);
         Assert.Equal(0, End(pager));
+    }
+
+    /// <summary>A child that reads, a child that writes, and one of that one's own; the program itself has lost a pager before it forked.</summary>
+    [Fact]
+    public void Children_of_a_program_whose_pager_is_killed_ten_times_find_their_memory_as_it_was_when_they_were_forked()
+    {
+        Process pager = StartPager();
+        Process run = StartFamily();
+        pager = Replace(pager);
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        for (int kills = 0; kills < 10; kills++)
+        {
+            Thread.Sleep(300);
+            Assert.False(run.HasExited, $"the program ended before it lost its pager {kills + 1} times; {(run.HasExited ? run.StandardError.ReadToEnd() : "")}");
+            pager = Replace(pager);
+        }
+
+        run.StandardInput.Close();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        string told = run.StandardError.ReadToEnd();
+        Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("was stopped", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
+    /// <summary>It cannot say that it is there; what it has in slots nobody keeps for ever. The others wait for it, and then go on.</summary>
+    [Fact]
+    public void A_child_that_does_not_come_to_the_next_pager_is_stopped_and_the_others_go_on()
+    {
+        Process pager = StartPager();
+        Process run = StartFamily();
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        int program = ChildrenOf(run.Id).Single(), reader = ChildrenOf(program).Min();
+        Assert.Equal(0, Libc.Kill(reader, SIGSTOP));
+        pager.Kill();
+        pager = StartPager();
+        run.StandardInput.Close();
+        Assert.Equal("ok, 1 killed", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        Assert.Contains(" 0 lost", run.StandardError.ReadToEnd(), StringComparison.Ordinal);
+        Assert.Equal(0, Libc.Kill(pager.Id, Libc.SIGTERM));
+        Assert.Contains($"Process {reader} was stopped", pager.StandardError.ReadToEnd(), StringComparison.Ordinal);
+    }
+
+    /// <summary>The parent, too, may be who does not come, or it has ended: its children go on without it.</summary>
+    [Fact]
+    public void Children_whose_parent_has_ended_go_on_with_another_pager()
+    {
+        Process pager = StartPager();
+        Process run = StartFamily();
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        int program = ChildrenOf(run.Id).Single();
+        int[] children = ChildrenOf(program);
+        int[] family = [.. children, .. children.SelectMany(ChildrenOf)];
+        Assert.Equal(3, family.Length);
+        Assert.Equal(0, Libc.Kill(program, Libc.SIGKILL));
+        for (int kills = 0; kills < 3; kills++)
+        {
+            pager = Replace(pager);
+            Thread.Sleep(500);
+            Assert.All(family, process => Assert.True(Directory.Exists($"/proc/{process}"), $"process {process} has ended"));
+        }
+
+        Array.ForEach(family, process => Libc.Kill(process, Libc.SIGKILL));
+        Assert.True(run.WaitForExit(s_deadline), "heca run does not end");
+        string told = run.StandardOutput.ReadToEnd() + run.StandardError.ReadToEnd();
+        Assert.DoesNotContain("word", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("was stopped", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
+    /// <summary>Each page is on two of three sponsors. Every other time one of those goes along with the pager, and comes back empty.</summary>
+    [Fact]
+    public void A_program_and_its_children_survive_their_pager_and_one_of_their_sponsors_at_once()
+    {
+        _more.AddRange([new("1GiB"), new("1GiB")]);
+        SponsorProcess[] sponsors = [_sponsor, .. _more];
+        Process pager = StartPager("--replicas", "2");
+        Process run = StartFamily();
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        for (int kills = 0; kills < 6; kills++)
+        {
+            HecaRun.WaitUntil(run.Id, report => report.GetProperty("remote_bytes").GetInt64() > 0 && report.GetProperty("stripes_lacking").GetInt64() == 0, "the stripes do not become whole", _runtime);
+            Thread.Sleep(300);
+            Assert.False(run.HasExited, $"the program ended before it lost its pager {kills + 1} times; {(run.HasExited ? run.StandardError.ReadToEnd() : "")}");
+            pager.Kill();
+            SponsorProcess? lost = kills % 2 == 0 ? sponsors[kills / 2] : null;
+            lost?.Kill();
+            pager = StartPager("--replicas", "2");
+            lost?.StartAgain();
+        }
+
+        run.StandardInput.Close();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        string told = run.StandardError.ReadToEnd();
+        Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("was stopped", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
+    [Fact]
+    public async Task A_snapshot_of_redis_goes_on_while_its_pager_is_killed()
+    {
+        Capability.Require("redis", File.Exists("/usr/bin/redis-server"), "redis-server and redis-tools are not installed");
+        const string Keys = "20000";
+        string port = FreePort().ToString(CultureInfo.InvariantCulture), plainPort = FreePort().ToString(CultureInfo.InvariantCulture);
+        string[] redis = ["redis-server", "--save", "", "--appendonly", "no", "--dir", _runtime, "--enable-debug-command", "yes"];
+        Process pager = StartPager();
+        Process run = Start(["run", "--local", "12MiB", "--stats", "--", .. redis, "--port", port, "--rdb-key-save-delay", "250"]);
+        Task<string> output = run.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken), error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await Answers(port, run);
+        Assert.Equal("OK", Redis(port, "debug", "populate", Keys, "key", "1000"));
+        string digest = Redis(port, "debug", "digest");
+        Assert.Contains("started", Redis(port, "bgsave"), StringComparison.Ordinal);
+        for (int kills = 0; kills < 4; kills++)
+        {
+            await Task.Delay(500, TestContext.Current.CancellationToken);
+            Assert.Contains("rdb_bgsave_in_progress:1", Redis(port, "info", "persistence"), StringComparison.Ordinal);
+            pager = Replace(pager);
+            Assert.Equal("OK", Redis(port, "eval", $"for i={kills},{Keys}-1,4 do redis.call('setrange','key:'..i,0,'changed {kills}') end return redis.status_reply('OK')", "0"));
+        }
+
+        for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; !Redis(port, "info", "persistence").Contains("rdb_bgsave_in_progress:0", StringComparison.Ordinal);)
+        {
+            Assert.True(Environment.TickCount64 < end, "the snapshot does not end");
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Contains("rdb_last_bgsave_status:ok", Redis(port, "info", "persistence"), StringComparison.Ordinal);
+        Assert.NotEqual(digest, Redis(port, "debug", "digest"));
+        _ = Redis(port, "shutdown", "nosave");
+        EndsWell(run);
+        Assert.Contains(" 0 lost", await output + await error, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+
+        Process plain = StartProgram(redis[0], [.. redis[1..], "--port", plainPort]);
+        await Answers(plainPort, plain);
+        Assert.Equal((Keys, digest), (Redis(plainPort, "dbsize"), Redis(plainPort, "debug", "digest")));
+        _ = Redis(plainPort, "shutdown", "nosave");
+        EndsWell(plain);
     }
 
     [Fact]
@@ -153,9 +299,23 @@ public sealed class TakeoverTests : IDisposable
         return StartPager();
     }
 
+    private Process StartFamily()
+    {
+        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Unaware, "family", "64");
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
+        return run;
+    }
+
+    private static int[] ChildrenOf(int process) =>
+    [
+        .. File.ReadAllText($"/proc/{process}/task/{process}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(child => int.Parse(child, CultureInfo.InvariantCulture)),
+    ];
+
     private Process StartPager(params string[] more)
     {
-        Process pager = Start(["pager", "--sponsor", $"127.0.0.1:{_sponsor.Endpoint.Port}", "--sponsor-key", _sponsor.Endpoint.PublicKey, "--log-level", "error", .. more]);
+        Process pager = Start(["pager", .. HecaRun.Naming([_sponsor, .. _more]), "--log-level", "error", .. more]);
         Assert.StartsWith("pager ready", pager.StandardOutput.ReadLine(), StringComparison.Ordinal);
         return pager;
     }
@@ -171,6 +331,15 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, Libc.Kill(pager.Id, Libc.SIGTERM));
         Assert.True(pager.WaitForExit(s_deadline), "the pager does not end");
         return pager.ExitCode;
+    }
+
+    private async Task Answers(string port, Process server)
+    {
+        for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; Redis(port, "ping") != "PONG";)
+        {
+            Assert.True(Environment.TickCount64 < end && !server.HasExited, "redis does not answer");
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
     }
 
     private string Redis(string port, params string[] arguments)

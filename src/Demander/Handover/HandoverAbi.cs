@@ -41,7 +41,7 @@ internal struct HandoverMessage
     public ulong Value3;
     public HandoverPayload Payload;
 
-    /// <summary>Of a HELLO: a child that was forked with captured memory.</summary>
+    /// <summary>Of a HELLO: a child that was forked with captured memory. Its first pager has its userfaultfd; to others it gives it, as any program.</summary>
     public readonly bool IsForked => (Value2 & HandoverAbi.IsForked) != 0;
 
     /// <summary>Of a HELLO: another pager has had the program, and has died.</summary>

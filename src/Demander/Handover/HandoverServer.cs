@@ -128,7 +128,7 @@ internal sealed partial class HandoverServer : IDisposable
         Serve(program, PeerCredentials.Of((int)program.Handle).Process, in hello, descriptors[..count]);
     }
 
-    private static int DescriptorsOf(in HandoverMessage hello) => hello.IsForked ? 3 : hello.IsResumed ? 5 : 4;
+    private static int DescriptorsOf(in HandoverMessage hello) => hello.IsResumed ? 5 : hello.IsForked ? 3 : 4;
 
     private static bool IsEnable(in HandoverMessage message, int descriptors) =>
         message is { Magic: HandoverAbi.Magic, Version: HandoverAbi.Version, Kind: HandoverAbi.Enable } && descriptors == 1;
@@ -172,7 +172,7 @@ internal sealed partial class HandoverServer : IDisposable
             HandoverMessage answer = hello;
             answer.Status = 0;
             answer.Value0 = (ulong)_stopProgramAfter.TotalMilliseconds;
-            if (HandoverSocket.Send(program, answer, session.DescriptorForProgram) && (!hello.IsResumed || HasResumed(program, session)))
+            if (HandoverSocket.Send(program, answer, session.DescriptorsForProgram) && (!hello.IsResumed || HasResumed(program, session)))
             {
                 ServeRequests(program, session);
             }
@@ -196,7 +196,11 @@ internal sealed partial class HandoverServer : IDisposable
             return false;
         }
 
-        session.Begin();
+        if (!session.Begin())
+        {
+            return false;
+        }
+
         LogResumed(session.Process);
         return true;
     }
@@ -229,7 +233,7 @@ internal sealed partial class HandoverServer : IDisposable
                 LogFull(session.Process, request.Bytes);
             }
 
-            if (!HandoverSocket.Send(program, answer, -1))
+            if (!HandoverSocket.Send(program, answer))
             {
                 return;
             }
@@ -256,7 +260,7 @@ internal sealed partial class HandoverServer : IDisposable
     {
         HandoverMessage answer = request;
         (answer.Magic, answer.Version, answer.Status) = (HandoverAbi.Magic, HandoverAbi.Version, status);
-        _ = HandoverSocket.Send(program, answer, -1);
+        _ = HandoverSocket.Send(program, answer);
     }
 
     private static void CloseAll(ReadOnlySpan<int> descriptors)

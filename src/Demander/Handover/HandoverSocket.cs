@@ -55,21 +55,22 @@ internal static unsafe class HandoverSocket
         return bytes == sizeof(HandoverMessage);
     }
 
-    /// <summary>Sends one message, with a descriptor unless it is negative. False when the peer is gone.</summary>
-    public static bool Send(Socket socket, in HandoverMessage message, int descriptor)
+    /// <summary>Sends one message, with up to <see cref="DescriptorsMax"/> descriptors. False when the peer is gone.</summary>
+    public static bool Send(Socket socket, in HandoverMessage message, params ReadOnlySpan<int> descriptors)
     {
-        byte* control = stackalloc byte[24];
+        byte* control = stackalloc byte[40];
         HandoverMessage copy = message;
         var vector = new IoVector(&copy, (nuint)sizeof(HandoverMessage));
         var header = new MessageHeader { Vectors = &vector, VectorCount = 1 };
-        if (descriptor >= 0)
+        if (descriptors.Length > 0)
         {
-            *(nuint*)control = ControlHeaderBytes + sizeof(int);
+            nuint length = ControlHeaderBytes + (nuint)(descriptors.Length * sizeof(int));
+            *(nuint*)control = length;
             *(int*)(control + 8) = Libc.SOL_SOCKET;
             *(int*)(control + 12) = Libc.SCM_RIGHTS;
-            *(int*)(control + ControlHeaderBytes) = descriptor;
+            descriptors.CopyTo(new Span<int>(control + ControlHeaderBytes, DescriptorsMax));
             header.Control = control;
-            header.ControlLength = 24;
+            header.ControlLength = (length + 7) & ~(nuint)7;
         }
 
         nint sent;

@@ -1,5 +1,6 @@
 using Hecatonchire.Handover;
 using Hecatonchire.Interop;
+using Hecatonchire.Pages;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Install;
@@ -60,7 +61,8 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
     }
 
     /// <summary>The memory of a child, by the userfaultfd that was told with its fork; it becomes this object's.</summary>
-    public KernelProgramMemory OfChild(int uffd) => new(uffd, _capabilities) { OwnsDescriptor = true };
+    public KernelProgramMemory OfChild(int uffd, PageTableFile? tables) =>
+        new(uffd, _capabilities, tables is null ? null : tables.Messages) { OwnsDescriptor = true };
 
     /// <summary>
     /// True when what the program forks has the process ids here that it has for itself: the kernel tells a faulting thread as it is in its own namespace.

@@ -37,7 +37,6 @@ internal sealed partial class StripePool : IDisposable
 
     private readonly Borrowing _borrowing;
     private readonly ILogger _logger;
-    private readonly Guid _demander;
     private readonly SpillLink? _spill;
     private readonly List<LenderLink> _links = [];
 
@@ -46,7 +45,7 @@ internal sealed partial class StripePool : IDisposable
     private readonly Random _random = new();
     private readonly ConcurrentQueue<(LenderLink Link, ulong Slab, long At)> _dropped = new();
     private Action<Action> _runOn = static action => action();
-    private PageTableFile? _tables;
+    private readonly List<PageTableFile> _tables = [];
     private long _fullUntil;
     private long _wantedPages;
     private long _corrupted;
@@ -60,7 +59,7 @@ internal sealed partial class StripePool : IDisposable
     public StripePool(Borrowing borrowing, IReadOnlyList<Lender> lenders, ILogger logger)
     {
         (_borrowing, _logger) = (borrowing, logger);
-        _demander = lenders[0].Client.Demander;
+        Demander = lenders[0].Client.Demander;
         _absent = [.. borrowing.Sponsors.Where(sponsor => !lenders.Any(lender => lender.Endpoint == sponsor))];
         Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax)
         {
@@ -103,6 +102,9 @@ internal sealed partial class StripePool : IDisposable
     public SponsorSet Set { get; }
 
     public SlotMap Slots { get; } = new();
+
+    /// <summary>As whom it borrows, from all of them.</summary>
+    public Guid Demander { get; }
 
     /// <summary>Called on the pager thread: a sponsor is lost (its name, why), and so many pages had their only copy there.</summary>
     public Action<string, string, long>? OnPagesLost { get; init; }
@@ -209,22 +211,29 @@ internal sealed partial class StripePool : IDisposable
         }
     }
 
-    /// <summary>What a program's next pager needs to know of its slots is written down there; null: no more. On the pager thread, or before it runs.</summary>
-    public unsafe void WriteTo(PageTableFile? tables)
+    /// <summary>What the next pager of a program needs to know of the slots is written down there too. On the pager thread, or before it runs.</summary>
+    public unsafe void WriteTo(PageTableFile tables)
     {
-        _tables = tables;
-        if (tables is not null)
+        _tables.Add(tables);
+        tables.Demander = Demander;
+        foreach (LenderLink link in LinksNow())
         {
-            tables.Demander = _demander;
-            _links.ForEach(WriteSponsor);
-
-            for (int number = 0; number < Set.Stripes.Count; number++)
-            {
-                Write((ulong)number);
-            }
+            WriteSponsor(link);
         }
 
-        Slots.Directory = tables is null ? null : tables.Slabs;
+        for (int number = 0; number < Set.Stripes.Count; number++)
+        {
+            Write((ulong)number);
+        }
+
+        Slots.AddDirectory(tables.Slabs);
+    }
+
+    /// <summary>It is written there no more. On the pager thread, or before it runs.</summary>
+    public unsafe void StopWritingTo(PageTableFile tables)
+    {
+        _ = _tables.Remove(tables);
+        Slots.RemoveDirectory(tables.Slabs);
     }
 
     /// <summary>
@@ -524,17 +533,17 @@ internal sealed partial class StripePool : IDisposable
 
     private unsafe void WriteSponsor(LenderLink link)
     {
-        if (_tables is not null)
+        foreach (PageTableFile tables in _tables)
         {
-            _tables.Sponsors[link.Number] = link.Instance;
+            tables.Sponsors[link.Number] = link.Instance;
         }
     }
 
     private void Write(ulong number)
     {
-        if (_tables is not null)
+        foreach (PageTableFile tables in _tables)
         {
-            _tables.WriteReplicas(number, Set.Stripes[number] is { } stripe
+            tables.WriteReplicas(number, Set.Stripes[number] is { } stripe
                 ? stripe.Replicas.Where(replica => replica.State == ReplicaState.Live).Select(replica => (replica.Sponsor, replica.Slab))
                 : []);
         }

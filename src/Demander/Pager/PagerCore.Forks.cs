@@ -219,9 +219,19 @@ internal sealed unsafe partial class PagerCore
             NoteProgramError(Errno.ENOMEM);
         }
 
-        (_inheritedPages, _outsidePages) = (_occupied, parent._outsidePages);
+        NoteInherited(_occupied);
+        _outsidePages = parent._outsidePages;
         _inheritedSegment = _segments.FindFrom(0);
         UpdateBudget();
+    }
+
+    private void NoteInherited(long pages)
+    {
+        _inheritedPages = pages;
+        if (_tables is not null)
+        {
+            _tables.InheritedPages = pages;
+        }
     }
 
     private void Inherit(Segment parent)

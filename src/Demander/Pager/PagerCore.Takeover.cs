@@ -37,6 +37,7 @@ internal sealed unsafe partial class PagerCore
 
         TakeOverStaging(isStaged, leaving);
         _occupied += resident;
+        NoteInherited(Math.Min(left.InheritedPages, resident));
         UpdateBudget();
         EnsureQueued(_occupied + LiftPages);
         CountInstalled((int)resident);
@@ -65,6 +66,26 @@ internal sealed unsafe partial class PagerCore
 
             _ = _program.Wake(segment.Address, segment.Pages);
         }
+    }
+
+    /// <summary>
+    /// In place of <see cref="BeginAfterTakeOver"/>: its share in the slots ends. Another pager may go on from the tables that it has made: they stay as they are.
+    /// On the pager thread, or before it runs.
+    /// </summary>
+    public void Abandon()
+    {
+        for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
+        {
+            for (long page = 0; page < segment.Pages; page++)
+            {
+                if (segment.Entries[page].Slot != PageEntry.NoSlot)
+                {
+                    _slots.Release(segment.Entries[page].Slot);
+                }
+            }
+        }
+
+        LeaveConnections();
     }
 
     private bool[] FindStaged()

@@ -14,7 +14,7 @@ namespace Hecatonchire.Pager;
 /// What a program and the children that it has forked have in common: the connections, the stripes, and the thread that serves them. It lasts as long as
 /// one of them.
 /// </summary>
-internal sealed class PagerFamily : IDisposable
+internal sealed partial class PagerFamily : IDisposable
 {
     /// <summary>4 MiB: of a child less is on its way out at once, and its fork waits while this is made.</summary>
     private const int ChildStagingPages = 1024;
@@ -63,16 +63,6 @@ internal sealed class PagerFamily : IDisposable
 
     /// <summary>Called when the last session has left.</summary>
     public Action? OnEnded { get; init; }
-
-    /// <summary>True until the program of a dead pager has agreed to go on with this one: what it has on the sponsor must stay there.</summary>
-    public bool IsOnTrial { get; set; }
-
-    /// <summary>Starts serving the first program.</summary>
-    public void Start()
-    {
-        Thread.Start();
-        _pool.Start(Thread.RunOn);
-    }
 
     /// <summary>
     /// Serves nobody any more, and has no connections: nothing uses the buffers of a member that was not drained. Waits for no sponsor. The rest is
@@ -150,7 +140,7 @@ internal sealed class PagerFamily : IDisposable
                 OnPageLost = OnPageLost,
                 OnFork = descriptor => MakeChild(memory, core!, descriptor),
             };
-            return new PagerMember(core, memory);
+            return new PagerMember(core, memory) { Tables = isChild ? tables : null };
         }
         catch
         {
@@ -237,10 +227,12 @@ internal sealed class PagerFamily : IDisposable
     /// <summary>On the pager thread, while the program is in fork.</summary>
     private PagerCore? MakeChild(KernelProgramMemory parent, PagerCore parentCore, int descriptor)
     {
+        PageTableFile? tables = null;
         try
         {
-            KernelProgramMemory memory = parent.OfChild(descriptor);
-            PagerMember child = MakeMember(memory, captures: true, parentCore.KeptOut, parentCore.TouchAddress, isChild: true);
+            tables = TryMakeTables();
+            KernelProgramMemory memory = parent.OfChild(descriptor, tables);
+            PagerMember child = MakeMember(memory, captures: true, parentCore.KeptOut, parentCore.TouchAddress, isChild: true, tables);
             child.IsProcessKnown = parent.ForksInOwnNamespace;
             child.OnMustStop = () => child.IsProcessKnown && Libc.Kill(child.Core.FirstFaultThread, Libc.SIGKILL) == 0;
             child.OnRemoved = () =>
@@ -267,6 +259,7 @@ internal sealed class PagerFamily : IDisposable
         catch (Exception e) when (e is InsufficientMemoryException or DataConnectionException or OutOfMemoryException)
         {
             // The descriptor stays open: without it the child would read zeros. So it stops at the first page that is not here.
+            tables?.Dispose();
             PagerLog.ChildNotServed(_logger, e.Message);
             return null;
         }
@@ -276,6 +269,20 @@ internal sealed class PagerFamily : IDisposable
     {
         member.Core.Dispose();
         member.Memory.Dispose();
+        member.Tables?.Dispose();
+    }
+
+    /// <summary>Where a child's page tables outlive this pager; null where nobody would come after it, or there can be none: then it ends with it.</summary>
+    private PageTableFile? TryMakeTables()
+    {
+        try
+        {
+            return _options.StateFolder is null ? null : PageTableFile.Create();
+        }
+        catch (Exception e) when (e is InsufficientMemoryException or InvalidOperationException)
+        {
+            return null;
+        }
     }
 
     private static IPrefetchPolicy CreatePolicy(PrefetchKind kind) => kind switch

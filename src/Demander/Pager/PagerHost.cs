@@ -21,10 +21,15 @@ internal sealed class PagerHost : IMeasuredPager
 
     private static readonly TimeSpan SponsorTimeout = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(1);
+
     private readonly PagerOptions _options;
     private readonly ILogger _logger;
     private readonly HandoverServer _server;
     private readonly object _lock = new();
+
+    /// <summary>Held while a family of a dead pager is looked for or made: its processes come at once.</summary>
+    private readonly Lock _takeOver = new();
     private readonly LatencyHistogram _endedLatencies = new();
     private readonly List<PagerSession> _sessions = [];
     private readonly List<PagerFamily> _families = [];
@@ -55,7 +60,7 @@ internal sealed class PagerHost : IMeasuredPager
     {
         Preparation.Begin();
         TrySpill(options.Borrowing.Spill);
-        IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), mayLack: false);
+        IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), options.MayLackSponsors);
         try
         {
             LockMemory(loggers);
@@ -104,6 +109,20 @@ internal sealed class PagerHost : IMeasuredPager
         }
     }
 
+    /// <summary>Asked before ZeroMQ, which waits long for a sponsor that is not there.</summary>
+    public static bool IsListening(SponsorEndpoint sponsor)
+    {
+        using var probe = new System.Net.Sockets.TcpClient();
+        try
+        {
+            return probe.ConnectAsync(sponsor.Host, sponsor.Port).Wait(ProbeTimeout);
+        }
+        catch (AggregateException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>
     /// Connects to every sponsor as the same demander. With <paramref name="mayLack"/> those that cannot be had are left out while there is one. Throws
     /// <see cref="PagerStartException"/>.
@@ -116,6 +135,11 @@ internal sealed class PagerHost : IMeasuredPager
         {
             try
             {
+                if (mayLack && options.Borrowing.Sponsors.Count > 1 && !IsListening(sponsor))
+                {
+                    throw new PagerStartException($"nothing listens on {sponsor.Host}:{sponsor.Port}", 1);
+                }
+
                 lenders.Add(ConnectAsLender(options, sponsor, demander, logger));
             }
             catch (PagerStartException e)
@@ -215,7 +239,8 @@ internal sealed class PagerHost : IMeasuredPager
         {
             lock (_lock)
             {
-                return [.. _sessions.Where(session => session.IsForked || session.Core.Counters.SegmentPages > 0).Select(session => session.Process), .. _families.SelectMany(family => family.Unclaimed)];
+                IEnumerable<int> here = _sessions.Where(session => session.IsForked || session.Core.Counters.SegmentPages > 0).Select(session => session.Process);
+                return [.. here.Union(Expected), .. _families.SelectMany(family => family.Unclaimed)];
             }
         }
     }
@@ -226,10 +251,15 @@ internal sealed class PagerHost : IMeasuredPager
         {
             lock (_lock)
             {
-                return _sessions.Count > 0 || _families.Count > 0;
+                return _sessions.Count > 0 || _families.Count > 0 || Expected.Any();
             }
         }
     }
+
+    /// <summary>Processes that a pager which has died has served, and that come here in a moment.</summary>
+    private IEnumerable<int> Expected => _options.StateFolder is { } folder && (_families.Count == 0 || _families.Exists(family => family.IsOnTrial))
+        ? TablesRecord.All(folder).Where(record => record.CanCome).Select(record => record.Process)
+        : [];
 
     /// <summary>The program that was started; its forked children come after it.</summary>
     private PagerSession? First => _sessions.FirstOrDefault();
@@ -269,7 +299,7 @@ internal sealed class PagerHost : IMeasuredPager
         try
         {
             left = hello.IsResumed ? OpenLeft(process, descriptors[^1]) : null;
-            family = (isForked ? FindFamily((int)hello.Value1, process, out child) : left is null ? MakeFamily() : TakeOverFamily(left, descriptors[1])) ?? throw new InvalidOperationException("no program here has forked it");
+            family = (left is not null ? FindOrTakeOverFamily(left, descriptors[1]) : isForked ? FindFamily((int)hello.Value1, process, out child) : MakeFamily()) ?? throw new InvalidOperationException("no program here has forked it");
         }
         catch
         {
@@ -335,7 +365,7 @@ internal sealed class PagerHost : IMeasuredPager
     /// <summary>What the program's last pager has left. Throws <see cref="InvalidDataException"/> where nobody can go on from it.</summary>
     private unsafe PageTableFile OpenLeft(int process, int descriptor)
     {
-        if (_options.StateFolder is not { } folder || !new TablesRecord(folder, process).Has(PageTableFile.IdentityOf(descriptor)))
+        if (_options.StateFolder is not { } folder || new TablesRecord(folder, process) is not { } record || !record.Has(PageTableFile.IdentityOf(descriptor)))
         {
             throw new InvalidDataException("it comes with page tables that no pager gave it");
         }
@@ -346,8 +376,28 @@ internal sealed class PagerHost : IMeasuredPager
             return left;
         }
 
+        // Those that share memory with it need not wait for it.
         left.Dispose();
+        record.Delete();
         throw new InvalidDataException("its pager died while the program changed its address space");
+    }
+
+    /// <summary>The family that others of a dead pager's family have come to already, joined; else a new one. Throws <see cref="InvalidDataException"/>.</summary>
+    private PagerFamily FindOrTakeOverFamily(PageTableFile left, int ring)
+    {
+        lock (_takeOver)
+        {
+            PagerFamily? found;
+            lock (_lock)
+            {
+                found = _families.Find(family => family.Demander == left.Demander);
+            }
+
+            // One that runs is not cut off by who comes late.
+            return found is null ? TakeOverFamily(left, ring)
+                : found.TryJoin() ? found
+                : throw new InvalidDataException("the processes that share memory with it go on without it, or are just ending");
+        }
     }
 
     /// <summary>The family of a program that another pager has had, as the same demander, with its stripes; what that one had sent takes effect no more.</summary>

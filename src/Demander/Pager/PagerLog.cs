@@ -20,6 +20,9 @@ internal static partial class PagerLog
     [LoggerMessage(Level = LogLevel.Error, Message = "A forked child cannot be served ({Reason}): it stops where it touches a page that is not here")]
     public static partial void ChildNotServed(ILogger logger, string reason);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "Process {Process} was stopped: the processes that share memory with it have come to this pager, and it has not within {Seconds} s")]
+    public static partial void ProcessGivenUp(ILogger logger, int process, double seconds);
+
     [LoggerMessage(
         Level = LogLevel.Warning,
         Message = "The data connections to sponsor {Host}:{Port} are down ({Why}); the program waits, for {Seconds} s at most")]

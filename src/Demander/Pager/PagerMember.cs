@@ -1,6 +1,7 @@
 using Hecatonchire.Handover;
 using Hecatonchire.Install;
 using Hecatonchire.Interop;
+using Hecatonchire.Pages;
 using Hecatonchire.Pressure;
 using Hecatonchire.Units;
 
@@ -38,6 +39,9 @@ internal sealed class PagerMember(PagerCore core, KernelProgramMemory memory)
     public PagerCore Core => core;
 
     public KernelProgramMemory Memory => memory;
+
+    /// <summary>Of a forked child: where its page tables are, if they outlive this pager. Its session's, or who ends it without one, to dispose.</summary>
+    public PageTableFile? Tables { get; init; }
 
     // Of a forked child all of these come with its HELLO.
     public CommandRing? Ring { get; set; }

@@ -42,6 +42,9 @@ internal sealed record PagerOptions
     /// <summary>Where only this pager writes, for the next one, if it should die; null: there will be none.</summary>
     public string? StateFolder { get; init; }
 
+    /// <summary>True: sponsors that cannot be had are left out, while there is one: a program that another pager has had may have all it needs on the others.</summary>
+    public bool MayLackSponsors { get; init; }
+
     /// <summary>After this time without its pager a stalled program is stopped by its evictor thread. Zero: never.</summary>
     public TimeSpan StopProgramAfter { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -16,122 +16,51 @@ namespace Hecatonchire.Pager;
 /// </summary>
 internal sealed unsafe class PagerSession : IDisposable
 {
+    private readonly PagerOptions _options;
     private readonly PagerFamily _family;
-    private readonly PagerMember _member;
     private readonly List<IDisposable> _owned = [];
-    private readonly int[] _descriptors;
     private readonly Dictionary<ulong, long> _segmentPages = [];
-    private readonly int _forProgram = -1;
-    private readonly TablesRecord? _record;
-    private readonly MemoryCapture? _capture;
-    private readonly PageTableFile? _tables;
+    private PagerMember _member;
+    private int[] _descriptors;
+    private int _forProgram = -1;
+    private TablesRecord? _record;
+    private MemoryCapture? _capture;
+    private PageTableFile? _tables;
+
+    /// <summary>The pager thread knows the member.</summary>
+    private bool _isServed;
 
     /// <param name="options">As the pager was started.</param>
-    /// <param name="family">Joined already. Started here where there is no <paramref name="child"/>.</param>
-    /// <param name="child">The member that the family made of it when it was forked; null: a program of its own.</param>
+    /// <param name="family">Joined already. Started here where there is neither <paramref name="child"/> nor <paramref name="left"/>.</param>
+    /// <param name="child">The member that the family made of it when it was forked; null: a program of its own, or one that another pager has had.</param>
     /// <param name="socket">Where its requests come from.</param>
     /// <param name="process">Its id.</param>
     /// <param name="hello">What it said.</param>
-    /// <param name="descriptors">Of the HELLO; the session's from now on. A child has no userfaultfd to give.</param>
+    /// <param name="descriptors">Of the HELLO; the session's from now on. A child has no userfaultfd to give to its first pager.</param>
     /// <param name="onMustStop">Called on the pager thread when it must be stopped.</param>
     /// <param name="left">What the program's last pager has left, if it had one; to be gone on from with <see cref="Begin"/>.</param>
     /// <param name="logger">The pager's.</param>
     public PagerSession(PagerOptions options, PagerFamily family, PagerMember? child, Socket socket, int process, in HandoverMessage hello,
         ReadOnlySpan<int> descriptors, Action<PagerSession> onMustStop, PageTableFile? left, ILogger logger)
     {
-        (_family, _member, Process) = (family, child!, process);
-        _descriptors = descriptors.ToArray();
-        ReadOnlySpan<int> ringDescriptors = child is null ? descriptors[1..] : descriptors;
+        (_options, _family, _member, Process, IsForked) = (options, family, child!, process, hello.IsForked);
+        (_descriptors, _isServed) = (descriptors.ToArray(), child is not null);
         try
         {
-            if (child is not null)
+            if (left is null)
             {
-                _ = Own(child.Memory);
-                _ = Own(child.Core);
+                Open(child, socket, in hello, onMustStop, null, logger);
+                return;
             }
 
-            bool captures = (hello.Value2 & HandoverAbi.CanCapture) != 0;
-            CommandRing ring = Own(new CommandRing(ringDescriptors[0], ringDescriptors[1], family.Hash.Key));
-            PageSnapshots? snapshots = options.Clean && child is null ? Own(new PageSnapshots(process, family.Hash)) : null;
-            PageUnsharing? unsharing = captures ? Own(new PageUnsharing(process)) : null;
-            AddressRange[] keptOut = captures ? KeptOut(in hello) : [];
-            _tables = child is null && options.StateFolder is not null && (hello.Value2 & HandoverAbi.CanMove) != 0 ? Own(PageTableFile.Create()) : null;
-            KernelProgramMemory memory = child?.Memory ?? Own(new KernelProgramMemory(descriptors[0], hello.Value2, _tables is null ? null : _tables.Messages));
-            ulong staging = hello.Address;
-            if (child is null)
+            lock (family.Gate)
             {
-                memory.Attach(process, staging, ring, snapshots, unsharing);
-            }
-
-            if (child is null)
-            {
-                _member = family.MakeMember(memory, captures, keptOut, captures ? hello.Value3 : 0, tables: _tables);
-                _ = Own(_member.Core);
-            }
-
-            CgroupMemory? group = CgroupMemory.Find(process);
-            PressureMonitor? pressure = group is null ? null : Own(new PressureMonitor(group));
-            var parts = (Completions: ringDescriptors[2], Socket: (int)socket.Handle);
-            void Complete()
-            {
-                _member.Ring = ring;
-                (_member.CompletionsEvent, _member.Socket, _member.Pressure) = (parts.Completions, parts.Socket, pressure);
-                _member.SnapshotDone = snapshots?.DoneDescriptor ?? -1;
-                _member.UnshareDone = unsharing?.DoneDescriptor ?? -1;
-                _member.OnMustStop = () =>
+                if (!family.IsOnTrial)
                 {
-                    onMustStop(this);
-                    return true;
-                };
-                _member.OnRemoved = null;
-            }
-
-            if (child is null)
-            {
-                Complete();
-                family.Pool.WriteTo(_tables);
-                _forProgram = _tables?.OpenForProgram() ?? -1;
-                if (_forProgram >= 0)
-                {
-                    _descriptors = [.. _descriptors, _forProgram];
-                    _record = new TablesRecord(options.StateFolder!, process);
-                    _record.Write(left is null ? [_tables!.Identity] : [PageTableFile.IdentityOf(descriptors[^1]), _tables!.Identity]);
+                    throw new InvalidDataException("the processes that share memory with it have gone on without it");
                 }
 
-                if (left is not null)
-                {
-                    Core.TakeOver(left);
-                    foreach ((int _, ulong address, long pages) in left.Segments)
-                    {
-                        _segmentPages[address] = pages;
-                    }
-                }
-
-                _member.Placement = options.Spin && Environment.ProcessorCount > 1 ? new CorePlacement(process, ring) : null;
-                if (left is null)
-                {
-                    Start();
-                }
-            }
-            else
-            {
-                family.Thread.RunOn(() => family.Thread.Rewatch(child, () =>
-                {
-                    memory.Attach(process, staging, ring, snapshots, unsharing);
-                    memory.NoteCaptured();
-                    Core.KeptOut = keptOut;
-                    Complete();
-                }));
-            }
-
-            if (captures)
-            {
-                CapturedSession captured = Own(new CapturedSession(process, this, memory, ring, keptOut, options.Local, pressure));
-                _capture = new MemoryCapture(captured, options.Capture, logger) { IsCapturing = child is not null || ring.HasCaptured };
-                if (left is null)
-                {
-                    _capture.Start();
-                }
+                Open(null, socket, in hello, onMustStop, left, logger);
             }
         }
         catch
@@ -141,14 +70,135 @@ internal sealed unsafe class PagerSession : IDisposable
         }
     }
 
-    /// <summary>A program that another pager has had holds what it needs to go on with this one: from now on it is served.</summary>
-    public void Begin()
+    private void Open(PagerMember? child, Socket socket, in HandoverMessage hello, Action<PagerSession> onMustStop, PageTableFile? left, ILogger logger)
     {
-        _record?.Write(_tables!.Identity);
-        _family.IsOnTrial = false;
-        Core.BeginAfterTakeOver();
-        Start();
+        ReadOnlySpan<int> descriptors = _descriptors;
+        ReadOnlySpan<int> ringDescriptors = child is null ? descriptors[1..] : descriptors;
+        if (child is not null)
+        {
+            _tables = child.Tables is null ? null : Own(child.Tables);
+            _ = Own(child.Memory);
+            _ = Own(child.Core);
+        }
+
+        bool captures = (hello.Value2 & HandoverAbi.CanCapture) != 0;
+        CommandRing ring = Own(new CommandRing(ringDescriptors[0], ringDescriptors[1], _family.Hash.Key));
+        PageSnapshots? snapshots = _options.Clean && !IsForked ? Own(new PageSnapshots(Process, _family.Hash)) : null;
+        PageUnsharing? unsharing = captures ? Own(new PageUnsharing(Process)) : null;
+        AddressRange[] keptOut = captures ? KeptOut(in hello) : [];
+        ulong staging = hello.Address;
+        if (child is null)
+        {
+            _tables = _options.StateFolder is not null && (hello.Value2 & HandoverAbi.CanMove) != 0 ? Own(PageTableFile.Create()) : null;
+            KernelProgramMemory own = Own(new KernelProgramMemory(descriptors[0], hello.Value2, _tables is null ? null : _tables.Messages));
+            own.Attach(Process, staging, ring, snapshots, unsharing);
+            _member = _family.MakeMember(own, captures, keptOut, captures ? hello.Value3 : 0, isChild: IsForked, tables: _tables);
+            _ = Own(_member.Core);
+        }
+
+        KernelProgramMemory memory = _member.Memory;
+        CgroupMemory? group = CgroupMemory.Find(Process);
+        PressureMonitor? pressure = group is null ? null : Own(new PressureMonitor(group));
+        var parts = (Completions: ringDescriptors[2], Socket: (int)socket.Handle);
+        void Complete()
+        {
+            _member.Ring = ring;
+            (_member.CompletionsEvent, _member.Socket, _member.Pressure) = (parts.Completions, parts.Socket, pressure);
+            _member.SnapshotDone = snapshots?.DoneDescriptor ?? -1;
+            _member.UnshareDone = unsharing?.DoneDescriptor ?? -1;
+            _member.OnMustStop = () =>
+            {
+                onMustStop(this);
+                return true;
+            };
+            _member.OnRemoved = null;
+        }
+
+        if (child is null)
+        {
+            Complete();
+            _member.Placement = _options.Spin && Environment.ProcessorCount > 1 && !IsForked ? new CorePlacement(Process, ring) : null;
+        }
+        else
+        {
+            _family.RunOn(() => _family.Thread.Rewatch(child, () =>
+            {
+                memory.Attach(Process, staging, ring, snapshots, unsharing);
+                memory.NoteCaptured();
+                Core.KeptOut = keptOut;
+                Complete();
+            }));
+        }
+
+        if (_tables is not null)
+        {
+            GiveTables(left is null ? null : PageTableFile.IdentityOf(descriptors[^1]));
+        }
+
+        if (captures)
+        {
+            CapturedSession captured = Own(new CapturedSession(Process, this, memory, ring, keptOut, _options.Local, pressure));
+            _capture = new MemoryCapture(captured, _options.Capture, logger) { IsCapturing = child is not null || ring.HasCaptured };
+        }
+
+        if (left is not null)
+        {
+            Core.TakeOver(left);
+            foreach ((int _, ulong address, long pages) in left.Segments)
+            {
+                _segmentPages[address] = pages;
+            }
+
+            return;
+        }
+
+        if (child is null)
+        {
+            _family.Start(_member);
+            _isServed = true;
+        }
+
         _capture?.Start();
+    }
+
+    /// <summary>The program is to hold what its next pager needs. It may come to that one with what it has had before (<paramref name="before"/>), too.</summary>
+    private void GiveTables(string? before)
+    {
+        PageTableFile tables = _tables!;
+        _family.RunOn(() => _family.Pool.WriteTo(tables));
+        _forProgram = tables.OpenForProgram();
+        if (_forProgram >= 0)
+        {
+            _descriptors = [.. _descriptors, _forProgram];
+            _record = new TablesRecord(_options.StateFolder!, Process);
+            _record.Write(_family.Demander, before is null ? [tables.Identity] : [before, tables.Identity]);
+        }
+    }
+
+    /// <summary>
+    /// A program that another pager has had holds what it needs to go on with this one: it is served when all that share memory with it do. False when they have
+    /// gone on without it.
+    /// </summary>
+    public bool Begin()
+    {
+        if (!_family.Begin(this, _options.StateFolder!))
+        {
+            return false;
+        }
+
+        _capture?.Start();
+        return true;
+    }
+
+    /// <summary>From now on it may come to another pager with the new tables only.</summary>
+    public void AgreeOnTables() => _record!.Write(_family.Demander, _tables!.Identity);
+
+    /// <summary>The member to be served from now on.</summary>
+    public PagerMember BeginServing()
+    {
+        Core.BeginAfterTakeOver();
+        _isServed = true;
+        return _member;
     }
 
     public int Process { get; }
@@ -157,10 +207,12 @@ internal sealed unsafe class PagerSession : IDisposable
 
     public PagerCore Core => _member.Core;
 
-    public bool IsForked => _member.Memory.OwnsDescriptor;
+    /// <summary>A child of a captured program.</summary>
+    public bool IsForked { get; }
 
-    /// <summary>The child's userfaultfd, which its evictor needs; of a program that has its own, what its next pager needs to know; -1: nothing.</summary>
-    public int DescriptorForProgram => IsForked ? _member.Memory.Descriptor : _forProgram;
+    /// <summary>What comes with the answer to its HELLO: a child's userfaultfd, which its evictor needs, where it does not have it; and what its next pager needs to know.</summary>
+    public int[] DescriptorsForProgram =>
+        [.. new[] { _member.Memory.OwnsDescriptor ? _member.Memory.Descriptor : -1, _forProgram }.Where(descriptor => descriptor >= 0)];
 
     /// <summary>Bytes the pager thread has allocated since it started.</summary>
     public long PagerThreadAllocatedBytes => Volatile.Read(ref _family.Thread.AllocatedBytes);
@@ -266,12 +318,6 @@ internal sealed unsafe class PagerSession : IDisposable
         return [.. kept];
     }
 
-    private void Start()
-    {
-        _family.Thread.Add(_member);
-        _family.Start();
-    }
-
     private T Own<T>(T resource)
         where T : IDisposable
     {
@@ -284,11 +330,20 @@ internal sealed unsafe class PagerSession : IDisposable
         _capture?.Dispose();
         if (_member is not null)
         {
-            _family.Thread.Remove(_member);
-            if (_tables is not null)
+            if (_isServed)
             {
-                // What it was written to is gone with the session; its children's slots stay.
-                _family.Thread.RunOn(() => _family.Pool.WriteTo(null));
+                _family.Thread.Remove(_member);
+            }
+            else
+            {
+                // The program may hold these tables, and come to another pager with them, or to this one again.
+                _ = _tables is null || (_tables.IsKept = true);
+                _family.RunOn(Core.Abandon);
+            }
+
+            if (_tables is { } tables)
+            {
+                _family.RunOn(() => _family.Pool.StopWritingTo(tables));
             }
 
             if (_member.EndsUndrained)

@@ -20,6 +20,9 @@ internal sealed unsafe class PageTableFile : IDisposable
     private const long BytesMax = 4L << 30;
 
     private const ulong FileMagic = 0x3254_4147_4341_4548; // "HECAGAT2"
+    /// <summary>As which the kernel lists it among a process's descriptors.</summary>
+    public const string Name = "heca-page-tables";
+
     private const int SealFutureWrite = 0x10;
     private const int SponsorsOffset = 1024;
     private const int MessagesOffset = 4096;
@@ -42,6 +45,7 @@ internal sealed unsafe class PageTableFile : IDisposable
         public ulong Magic;
         public Guid Demander;
         public int ChangesPending;
+        public long InheritedPages;
     }
 
     private struct ReplicaRecord
@@ -145,10 +149,20 @@ internal sealed unsafe class PageTableFile : IDisposable
         set => Volatile.Write(ref Header->ChangesPending, value ? 1 : 0);
     }
 
+    /// <summary>Of a forked child: how many pages it began with here.</summary>
+    public long InheritedPages
+    {
+        get => Header->InheritedPages;
+        set => Header->InheritedPages = value;
+    }
+
+    /// <summary>True: nothing that is written there is taken back when its pager lets go of it, for the program may come to another with it.</summary>
+    public bool IsKept { get; set; }
+
     /// <summary>Throws <see cref="InvalidOperationException"/>, <see cref="InsufficientMemoryException"/>.</summary>
     public static PageTableFile Create()
     {
-        int descriptor = Libc.MemoryFile("heca-page-tables", Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING);
+        int descriptor = Libc.MemoryFile(Name, Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING);
         if (descriptor < 0 || Libc.Truncate(descriptor, TablesOffset) != 0)
         {
             throw new InvalidOperationException($"page tables: {Errno.Describe(Libc.Errno)}");
@@ -251,6 +265,11 @@ internal sealed unsafe class PageTableFile : IDisposable
     /// <summary>A segment is gone, and its number free.</summary>
     public void Forget(int number)
     {
+        if (IsKept)
+        {
+            return;
+        }
+
         ref SegmentRecord record = ref Records[number];
         record.Pages = 0;
         if (record.Capacity > 0)

@@ -22,7 +22,7 @@ internal sealed unsafe class SlotMap : IDisposable
     private readonly Slab[] _slabs = new Slab[SlabsMax];
     private int _count;
     private int _current;
-    private ulong* _directory;
+    private readonly List<nint> _directories = [];
 
     private struct Slab
     {
@@ -39,19 +39,20 @@ internal sealed unsafe class SlotMap : IDisposable
         public ushort* Shares;
     }
 
-    /// <summary>Where it is written down which slab an index means: pairs of id and slots, for who goes on when this process has ended. Null: nowhere.</summary>
-    public ulong* Directory
+    /// <summary>
+    /// One more place where it is written down which slab an index means: pairs of id and slots, for who goes on when this process has ended.
+    /// </summary>
+    public void AddDirectory(ulong* directory)
     {
-        get => _directory;
-        set
+        _directories.Add((nint)directory);
+        for (int i = 0; i < _count; i++)
         {
-            _directory = value;
-            for (int i = 0; i < _count; i++)
-            {
-                Write(i);
-            }
+            Write(i);
         }
     }
+
+    /// <summary>It is written there no more.</summary>
+    public void RemoveDirectory(ulong* directory) => _ = _directories.Remove((nint)directory);
 
     public long TotalSlots { get; private set; }
 
@@ -291,12 +292,13 @@ internal sealed unsafe class SlotMap : IDisposable
 
     private void Write(int index)
     {
-        if (_directory != null)
+        foreach (nint place in _directories)
         {
             // No slots first, and last: an id means something only beside them.
-            Volatile.Write(ref _directory[(2 * index) + 1], 0);
-            Volatile.Write(ref _directory[2 * index], _slabs[index].Id);
-            Volatile.Write(ref _directory[(2 * index) + 1], _slabs[index].Slots);
+            ulong* directory = (ulong*)place;
+            Volatile.Write(ref directory[(2 * index) + 1], 0);
+            Volatile.Write(ref directory[2 * index], _slabs[index].Id);
+            Volatile.Write(ref directory[(2 * index) + 1], _slabs[index].Slots);
         }
     }
 

@@ -266,7 +266,7 @@ internal sealed partial class PagerService : IDisposable
             if (ServicePackets.Read<ServiceJob>(Path.Combine(folder, JobFile)) is { Open: not null } left && OptionsFor(left.Open, folder, left.User) is { } options)
             {
                 File.Delete(options.SocketPath);
-                Serve(job, options, Accounts.NameOf(left.User), null);
+                Serve(job, options with { MayLackSponsors = true }, Accounts.NameOf(left.User), null);
             }
         }
         catch (FileNotFoundException)

@@ -23,6 +23,9 @@ internal sealed class ServiceDirectory : IDisposable
     /// <summary>How long a pager that was killed may take to end.</summary>
     private const int EndMsMax = 10_000;
 
+    /// <summary>What the folder's name has beyond the socket's.</summary>
+    private const string Programs = ".programs";
+
     private readonly string _jobs;
     private int _last;
 
@@ -47,7 +50,7 @@ internal sealed class ServiceDirectory : IDisposable
 
             // Who may do what is decided by who has connected.
             File.SetUnixFileMode(socketPath, Connect);
-            _jobs = socketPath + ".programs";
+            _jobs = socketPath + Programs;
             _ = Directory.CreateDirectory(_jobs, Enter);
             Left = Directory.GetDirectories(_jobs);
             _last = Left.Select(folder => int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0).DefaultIfEmpty().Max();
@@ -77,6 +80,9 @@ internal sealed class ServiceDirectory : IDisposable
         : File.Exists(Own) ? Own
         : File.Exists(HostSocket) && System.Environment.GetEnvironmentVariable(StatusDirectory.Environment) is null or "" ? HostSocket
         : null;
+
+    /// <summary>True when a pager that listened there has left programs behind, or still serves some.</summary>
+    public static bool HasLeft(string socketPath) => Directory.Exists(socketPath + Programs) && Directory.EnumerateDirectories(socketPath + Programs).Any();
 
     /// <summary>A folder for a program's pager.</summary>
     public string MakeJob()

@@ -61,6 +61,21 @@ public sealed unsafe class PageTableFileTests
     }
 
     [Fact]
+    public void What_is_kept_for_another_pager_stays_when_this_one_lets_go_of_it()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        file.InheritedPages = 7;
+        var segment = Segment.Create(2, 0x1000_0000, 10, file);
+        segment.Entries[3].Restore(PageState.Remote, 1, 0);
+        file.IsKept = true;
+        segment.Dispose();
+
+        using PageTableFile read = PageTableFile.Open(file.Descriptor);
+        Assert.Equal([(2, 0x1000_0000UL, 10L)], read.Segments);
+        Assert.Equal((PageState.Remote, 1L, 7L), (read.Tables(2).Entries[3].State, read.Tables(2).Entries[3].Slot, read.InheritedPages));
+    }
+
+    [Fact]
     public void The_program_can_read_it_and_not_write_it()
     {
         using PageTableFile file = PageTableFile.Create();

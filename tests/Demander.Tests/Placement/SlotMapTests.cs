@@ -14,7 +14,7 @@ public class SlotMapTests
         using var map = new SlotMap();
         Assert.True(map.Add(11, 64));
         Assert.True(map.Add(12, 128));
-        map.Directory = directory;
+        map.AddDirectory(directory);
         Assert.True(map.Add(13, 64));
         long[] used = [.. Enumerable.Range(0, 100).Select(_ => map.Allocate(-1))];
         Assert.Equal([11UL, 64UL, 12UL, 128UL, 13UL, 64UL, 0UL], new ReadOnlySpan<ulong>(directory, 7).ToArray());

@@ -43,6 +43,27 @@ public class BuggyControlTests
         Assert.Matches("reads|nobody wrote", found.Message);
     }
 
+    [Fact]
+    public void A_pager_that_gives_out_slots_of_a_child_that_has_not_come_yet_is_noticed()
+    {
+        var found = new List<string>();
+        foreach (SimulationSettings settings in Enumerable.Range(1, 200).Select(seed => Honest(seed) with { DeathsPerMillion = 20_000, ForgetsFamily = true }).Where(settings => settings.Captures))
+        {
+            using var simulation = new Simulation(settings);
+            try
+            {
+                simulation.Run();
+            }
+            catch (SimulationException e)
+            {
+                found.Add(e.Message);
+                break;
+            }
+        }
+
+        Assert.Matches("reads|nobody wrote|newest version", Assert.Single(found));
+    }
+
     /// <summary>Says Done to every n-th WRITE and throws its data away.</summary>
     private sealed unsafe class ForgetfulConnection(IDataConnection inner, int every) : IDataConnection
     {

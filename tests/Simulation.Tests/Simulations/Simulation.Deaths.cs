@@ -8,7 +8,7 @@ namespace Hecatonchire.Tests.Simulations;
 
 /// <summary>
 /// The pager dies in the midst of a round, and another goes on from the page tables that are left: what it had ordered is carried out by the evictor, of what
-/// it had sent some takes effect and the rest never does.
+/// it had sent some takes effect and the rest never does. The program and its children come to the next one in any order; that one may die before all have.
 /// </summary>
 internal sealed unsafe partial class Simulation
 {
@@ -19,27 +19,44 @@ internal sealed unsafe partial class Simulation
     private readonly List<IDisposable> _left = [];
     private PageTableFile? _tables;
 
-    /// <summary>Pagers that died and whose program went on, and such whose program was stopped.</summary>
+    /// <summary>Pagers that died and whose program went on, and programs that were stopped, children too.</summary>
     public long Deaths { get; private set; }
 
     public long Stops { get; private set; }
 
-    private bool MayDie => _settings.DeathsPerMillion > 0 && _current is null && _children.Count == 0 && !IsForking;
+    /// <summary>Children that have gone on with another pager, and found all they had to their end.</summary>
+    public long ChildrenTakenOver { get; private set; }
+
+    private bool MayDie => _settings.DeathsPerMillion > 0 && _current is null && !IsForking;
 
     private sealed class ProgramStoppedException : Exception;
 
+    /// <summary>A process that comes to a new pager: the program, where there is no child.</summary>
+    private sealed class Returning(SimulatedChild? child, SimulatedProgramMemory memory, PageTableFile left)
+    {
+        public SimulatedChild? Child => child;
+
+        public SimulatedProgramMemory Memory => memory;
+
+        public PageTableFile Left => left;
+
+        public PagerCore Core { get; set; } = null!;
+
+        public PageTableFile Fresh { get; set; } = null!;
+    }
+
     /// <summary>One round of a pager that may die in it. False when it has: another is in its place.</summary>
-    private bool RunOnceOrDie()
+    private bool RunOnceOrDie(PagerCore core)
     {
         _death.After(MayDie && _random.Next(1_000_000) < _settings.DeathsPerMillion ? _random.Next(1, DeathCallsMax) : 0);
         try
         {
-            _ = _core.RunOnce();
+            _ = core.RunOnce();
             return true;
         }
         catch (PagerDeathException)
         {
-            TakeOver();
+            TakeOver(core);
             return false;
         }
         finally
@@ -48,23 +65,123 @@ internal sealed unsafe partial class Simulation
         }
     }
 
-    private void TakeOver()
+    /// <param name="dead">The core in whose round it died.</param>
+    private void TakeOver(PagerCore dead)
     {
+        if (_phase == ChangePhase.Removing && _memory.StepZap())
+        {
+            // That the pager has read of it woke the thread: it goes on at once, and another pager is there many thousand times later.
+            (_phase, _avoided) = (ChangePhase.None, default);
+        }
+
         _memory.ForgetRing();
         ApplySome(_reader);
         ApplySome(_writer);
-        if (_death.HasUnnoted || _tables!.ChangesPending)
+        bool isUnnoted = _death.HasUnnoted;
+        _death.HasUnnoted = false;
+        if ((isUnnoted && dead == _core) || _tables!.ChangesPending)
         {
             Stops++;
             throw new ProgramStoppedException();
         }
 
+        var returning = new List<Returning> { new(null, _memory, _tables) };
+        foreach (SimulatedChild child in _children.Where(child => !child.IsStopped))
+        {
+            // Who has not said HELLO holds no tables.
+            child.IsStopped = child.IsGone || !child.Memory.HasEvictor || child.Tables!.ChangesPending || (isUnnoted && dead == child.Core);
+            Stops += child is { IsStopped: true, IsGone: false } ? 1 : 0;
+            if (!child.IsStopped)
+            {
+                child.Memory.ForgetRing();
+                returning.Add(new(child, child.Memory, child.Tables!));
+                _left.Add(child.Core);
+            }
+        }
+
         // Its buffers and tables stay until the end: it has not freed them.
         _left.Add(_core);
-        _left.Add(_tables);
-        using PageTableFile left = PageTableFile.Open(_tables.Descriptor);
+        while (_random.Next(3) == 0)
+        {
+            returning = DieBeforeAllHaveCome(returning);
+        }
+
+        Bring(returning);
+        foreach (Returning one in returning)
+        {
+            _left.Add(one.Left);
+            if (one.Child is { } child)
+            {
+                (child.Core, child.Tables, child.IsTakenOver) = (one.Core, one.Fresh, true);
+            }
+            else
+            {
+                (_core, _tables) = (one.Core, one.Fresh);
+            }
+        }
+
+        LimitByPressure(_pressurePages == long.MaxValue ? long.MaxValue : _pressurePages);
+        returning.ForEach(one => one.Core.BeginAfterTakeOver());
+        Deaths++;
+    }
+
+    /// <summary>Some have got new tables, and hold them or not; what they come to the next pager with.</summary>
+    private List<Returning> DieBeforeAllHaveCome(List<Returning> returning)
+    {
+        List<Returning> come = [.. returning.OrderBy(_ => _random.Next()).Take(_random.Next(1, returning.Count + 1))];
+        Bring(come);
+        bool isAbandoned = _random.Next(2) == 0;
+        SlotMap slots = come[0].Core.Slots;
+        foreach (Returning one in come)
+        {
+            if (isAbandoned)
+            {
+                // Not even dead: it has lost sight of them.
+                one.Fresh.IsKept = true;
+                one.Core.Abandon();
+                StopWriting(slots, one.Fresh);
+            }
+
+            _left.Add(one.Core);
+        }
+
+        if (isAbandoned && slots.FreeSlots != slots.TotalSlots)
+        {
+            throw new SimulationException($"{slots.TotalSlots - slots.FreeSlots} slots belong to nobody who is here");
+        }
+
+        return [.. returning.Select(one => come.Contains(one) ? HoldEither(one) : one)];
+    }
+
+    private Returning HoldEither(Returning one)
+    {
+        bool holdsFresh = _random.Next(2) == 0;
+        _left.Add(holdsFresh ? one.Left : one.Fresh);
+        return new(one.Child, one.Memory, holdsFresh ? one.Fresh : one.Left);
+    }
+
+    /// <summary>A new pager for those that come, in this order: the first brings which slabs there are.</summary>
+    private void Bring(List<Returning> come)
+    {
         ConnectAnew();
-        _tables = PageTableFile.Create();
+        SlotMap? slots = null;
+        foreach (Returning one in come.OrderBy(_ => _random.Next()))
+        {
+            using PageTableFile left = PageTableFile.Open(one.Left.Descriptor);
+            if (slots is null || _settings.ForgetsFamily)
+            {
+                slots = SlotsOf(left);
+                _left.Add(slots);
+            }
+
+            one.Fresh = MakeTables(slots)!;
+            one.Core = MakeCore(one.Memory, slots, isHeir: one.Child is null, one.Fresh);
+            one.Core.TakeOver(left);
+        }
+    }
+
+    private static SlotMap SlotsOf(PageTableFile left)
+    {
         var slots = new SlotMap();
         for (int i = 0; i < SlotMap.SlabsMax; i++)
         {
@@ -74,13 +191,26 @@ internal sealed unsafe partial class Simulation
             }
         }
 
-        slots.Directory = _tables.Slabs;
-        _left.Add(slots);
-        _core = MakeCore(_memory, slots, isHeir: true);
-        LimitByPressure(_pressurePages == long.MaxValue ? long.MaxValue : _pressurePages);
-        _core.TakeOver(left);
-        _core.BeginAfterTakeOver();
-        Deaths++;
+        return slots;
+    }
+
+    private PageTableFile? MakeTables(SlotMap slots)
+    {
+        PageTableFile? tables = _settings.DeathsPerMillion > 0 ? PageTableFile.Create() : null;
+        if (tables is not null)
+        {
+            slots.AddDirectory(tables.Slabs);
+        }
+
+        return tables;
+    }
+
+    private static void StopWriting(SlotMap slots, PageTableFile? tables)
+    {
+        if (tables is not null)
+        {
+            slots.RemoveDirectory(tables.Slabs);
+        }
     }
 
     private void ApplySome(IDataConnection connection)

@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Pages;
 using Hecatonchire.Tests.Kernel;
 using Hecatonchire.Tests.Program;
 
@@ -89,7 +90,9 @@ internal sealed partial class Simulation
     {
         SimulatedChild child = _forked!;
         _forked = null;
-        child.Core = MakeCore(child.Memory, _core.Slots, isHeir: false);
+        child.Tables = MakeTables(_core.Slots);
+        child.Core = MakeCore(child.Memory, _core.Slots, isHeir: false, child.Tables);
+        child.RunOnce = () => RunOnceOrDie(child.Core);
         child.Memory.Counted = () => child.Core.OccupiedPages;
         _children.Add(child);
         return child.Core;
@@ -100,6 +103,13 @@ internal sealed partial class Simulation
         for (int i = _children.Count - 1; i >= 0; i--)
         {
             SimulatedChild child = _children[i];
+            if (child.IsStopped)
+            {
+                _children.RemoveAt(i);
+                child.Dispose();
+                continue;
+            }
+
             if (_random.Next(2) == 0)
             {
                 child.Step(_now, mayStart: !child.IsEnding, _random);
@@ -114,6 +124,8 @@ internal sealed partial class Simulation
             if (child.IsEnding && child.StepEnd())
             {
                 ChildAccesses += child.Accesses;
+                ChildrenTakenOver += child.IsTakenOver ? 1 : 0;
+                StopWriting(child.Core.Slots, child.Tables);
                 _children.RemoveAt(i);
                 child.Dispose();
             }
@@ -122,6 +134,11 @@ internal sealed partial class Simulation
 
     private void Check(SimulatedChild child)
     {
+        if (child.IsStopped)
+        {
+            return;
+        }
+
         if (child.Describe(_now, HangSteps) is { } problem)
         {
             throw new SimulationException("child: " + problem);
@@ -154,7 +171,6 @@ internal sealed partial class Simulation
         private readonly List<SimulatedSegment> _segments;
         private readonly SimulatedThread[] _threads;
         private readonly List<int> _toRead = [];
-        private bool _isGone;
 
         public SimulatedChild(SimulatedProgramMemory memory, PageModel model, List<SimulatedSegment> segments, (int First, int Pages) changing, int seed)
         {
@@ -170,7 +186,21 @@ internal sealed partial class Simulation
 
         public PagerCore Core { get; set; } = null!;
 
+        /// <summary>What its pager's death leaves; null where none dies.</summary>
+        public PageTableFile? Tables { get; set; }
+
+        /// <summary>A round of its pager, which may die in it.</summary>
+        public Func<bool> RunOnce { get; set; } = null!;
+
         public bool IsEnding { get; set; }
+
+        /// <summary>It has ended, and the pager may have something under way for it.</summary>
+        public bool IsGone { get; private set; }
+
+        /// <summary>Its pager has died, and it cannot go on with another.</summary>
+        public bool IsStopped { get; set; }
+
+        public bool IsTakenOver { get; set; }
 
         public long Accesses => _threads.Sum(thread => thread.Accesses);
 
@@ -181,7 +211,7 @@ internal sealed partial class Simulation
             switch (random.Next(4))
             {
                 case 0 or 1:
-                    _ = Core.RunOnce();
+                    _ = RunOnce();
                     break;
                 case 2 when Memory.HasEvictor:
                     _ = Memory.StepEvictor();
@@ -190,7 +220,7 @@ internal sealed partial class Simulation
                     // HELLO comes some time later.
                     Memory.HasEvictor = random.Next(20) == 0;
                     break;
-                case 3 when !_isGone:
+                case 3 when !IsGone:
                     _threads[random.Next(2)].Step(now, mayStart);
                     break;
             }
@@ -208,13 +238,13 @@ internal sealed partial class Simulation
                 }
             }
 
-            if (!_isGone && _toRead.Count == 0 && _threads.All(thread => thread.IsIdle))
+            if (!IsGone && _toRead.Count == 0 && _threads.All(thread => thread.IsIdle))
             {
-                _isGone = true;
+                IsGone = true;
                 Core.NoteProgramGone();
             }
 
-            if (!_isGone || !(Core.IsDrained || Core.SponsorLost))
+            if (!IsGone || !(Core.IsDrained || Core.SponsorLost))
             {
                 return false;
             }
@@ -239,6 +269,7 @@ internal sealed partial class Simulation
         public void Dispose()
         {
             Core?.Dispose();
+            Tables?.Dispose();
             Memory.Dispose();
         }
     }

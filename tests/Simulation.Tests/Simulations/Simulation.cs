@@ -65,12 +65,12 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         byte[] key = new byte[PageHash.KeyWords * sizeof(ulong)];
         _random.NextBytes(key);
         _memory.Hash = new PageHash(key);
-        _core = MakeCore(_memory, slots: null, isHeir: true);
+        _core = MakeCore(_memory, slots: null, isHeir: true, _tables);
         if (_tables is not null)
         {
             unsafe
             {
-                _core.Slots.Directory = _tables.Slabs;
+                _core.Slots.AddDirectory(_tables.Slabs);
             }
         }
 
@@ -93,7 +93,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
 
     public long BusErrors => _threads.Sum(thread => thread.BusErrors);
 
-    private PagerCore MakeCore(SimulatedProgramMemory memory, SlotMap? slots, bool isHeir)
+    private PagerCore MakeCore(SimulatedProgramMemory memory, SlotMap? slots, bool isHeir, PageTableFile? tables)
     {
         IPrefetchPolicy prefetch = _settings.Prefetch switch
         {
@@ -102,9 +102,8 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
             _ => new TrendPrefetch(),
         };
         Assert.True(LocalBudget.TryParse(_settings.Local, out LocalBudget local));
-        bool dies = isHeir && _settings.DeathsPerMillion > 0;
-        return new PagerCore(dies ? new DyingMemory(memory, _death) : memory, _readerShare.Add()!, _writerShare.Add()!, prefetch, local, _settings.StagingPages, _settings.Eviction,
-            slots, dies ? _tables : null)
+        return new PagerCore(_settings.DeathsPerMillion > 0 ? new DyingMemory(memory, _death) : memory, _readerShare.Add()!, _writerShare.Add()!, prefetch, local, _settings.StagingPages, _settings.Eviction,
+            slots, tables)
         {
             Captures = _settings.Captures,
             KeptOut = _settings.Captures ? OtherMemory : [],
@@ -199,7 +198,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         long budget = _core.BudgetPages;
         long adopted = _core.Counters.PagesAdopted;
         int reserve = _core.UnshareReserve;
-        if (!RunOnceOrDie())
+        if (!RunOnceOrDie(_core))
         {
             return;
         }

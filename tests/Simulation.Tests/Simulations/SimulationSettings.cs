@@ -42,6 +42,9 @@ internal sealed record SimulationSettings
     /// <summary>How often the pager dies in a round, and another goes on.</summary>
     public int DeathsPerMillion { get; init; }
 
+    /// <summary>True: a pager that goes on does not know which slots others of the family have. For the test that this is noticed.</summary>
+    public bool ForgetsFamily { get; init; }
+
     /// <summary>How often one of several sponsors is lost, with a slab.</summary>
     public int LossesPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }

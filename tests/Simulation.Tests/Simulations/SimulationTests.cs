@@ -55,6 +55,7 @@ public class SimulationTests
             Assert.True(totals.Captured > 0, "no memory was captured");
             Assert.True(totals.Adopted > 0, "no page was adopted");
             Assert.True(totals.Deaths > 0, "no pager died");
+            Assert.True(totals.ChildrenTakenOver > 0, "no child went on with another pager");
             Assert.True(totals.Losses > 0, "no sponsor of several was lost");
             Assert.True(totals.Forks > 0 && totals.ChildAccesses > 0, "no child was forked");
         }
@@ -99,6 +100,8 @@ public class SimulationTests
 
         public long Deaths { get; private set; }
 
+        public long ChildrenTakenOver { get; private set; }
+
         public long Stops { get; private set; }
 
         public long Losses { get; private set; }
@@ -107,6 +110,7 @@ public class SimulationTests
         {
             Losses += simulation.Losses;
             Deaths += simulation.Deaths;
+            ChildrenTakenOver += simulation.ChildrenTakenOver;
             Stops += simulation.Stops;
             Forks += simulation.Forks;
             ChildAccesses += simulation.ChildAccesses;

@@ -101,6 +101,25 @@ internal static class PagerCommand
         return command;
     }
 
+    /// <summary>
+    /// Throws <see cref="PagerStartException"/> where a sponsor cannot be had; with programs that wait for this pager, where none can: they may have all they need on the others.
+    /// </summary>
+    private static void CheckSponsors(ServiceOptions options, ILogger logger)
+    {
+        bool mayLack = options.Borrowing.Sponsors.Count > 1 && ServiceDirectory.HasLeft(options.SocketPath);
+        int lacking = 0;
+        foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
+        {
+            if (mayLack && !PagerHost.IsListening(sponsor) && ++lacking < options.Borrowing.Sponsors.Count)
+            {
+                PagerLog.SponsorNotHere(logger, sponsor.Host, sponsor.Port, "nothing listens there");
+                continue;
+            }
+
+            PagerHost.ConnectTo(sponsor).Dispose();
+        }
+    }
+
     private static int Serve(ServiceOptions options, string? metrics, LogLevel level, PagerFactory startPager, TextWriter output)
     {
         using ILoggerFactory loggers = ConsoleLogging.Create(level);
@@ -116,11 +135,7 @@ internal static class PagerCommand
         // Compiled now, what programs wait for; and a sponsor that cannot be had is told now: not to the first program.
         Preparation.Begin();
         PagerHost.TrySpill(options.Borrowing.Spill);
-        foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
-        {
-            PagerHost.ConnectTo(sponsor).Dispose();
-        }
-
+        CheckSponsors(options, loggers.CreateLogger("heca.pager"));
         using var service = new PagerService(options, startPager, loggers);
         using PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
         using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.CreateCollector());
