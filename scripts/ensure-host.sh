@@ -38,6 +38,7 @@ if [ "$purpose" = test ]; then
     command -v memcached >/dev/null || missing+=(memcached)
     command -v stress-ng >/dev/null || missing+=(stress-ng)
     command -v promtool >/dev/null || missing+=(prometheus)
+    { command -v ip || [ -x /usr/sbin/ip ]; } >/dev/null || missing+=(iproute2)
 elif [ "$purpose" = test-vm ]; then
     command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
     command -v busybox >/dev/null || missing+=(busybox-static)

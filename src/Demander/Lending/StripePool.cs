@@ -29,8 +29,11 @@ internal sealed partial class StripePool : IDisposable
     /// <summary>How long a sponsor that was full is not asked.</summary>
     private const long FullAskAgainMs = 1000;
 
-    /// <summary>How long a sponsor may be silent while another has the answer: far more than a busy host takes, less than a person notices.</summary>
-    private const int SilenceMsMax = 500;
+    /// <summary>
+    /// How long a sponsor may be silent while another has the answer: far more than a busy host takes, and with the time until it is looked for and the page is had elsewhere
+    /// less than half a second.
+    /// </summary>
+    private const int SilenceMsMax = 300;
 
     /// <summary>How long a sponsor may take to lend: while it does, others wait that lend at once.</summary>
     private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(2);

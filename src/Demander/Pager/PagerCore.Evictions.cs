@@ -25,6 +25,9 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Pages in a row that the kernel refused to take because they are locked or no longer the pager's.</summary>
     private long _refusedInARow;
 
+    /// <summary>Pages that come in while a block is written, and half as many: <see cref="NoteWritten"/>.</summary>
+    private long _ahead;
+
     /// <summary>Pages the evictor holds twice until it has answered; only where taking copies.</summary>
     private long _copying;
 
@@ -42,6 +45,12 @@ internal sealed unsafe partial class PagerCore
         _staging.FreeBlocks > 0 && _program.FreeCommands >= StagingBlocks.BlockPages && _copying == 0
         && TakeRoom > 0 && (_dropCount == 0 || !_program.TellsChanges) && HasSlotsForBatch && !WaitsForUnshared;
 
+    /// <summary>
+    /// Below so many free pages, counting those that are on their way out, more are sent there: the watermark, or where writing takes long, as many as are wanted meanwhile. Else a
+    /// program with a sponsor that is far, or slow, would get a watermark's pages in each round trip, and its faults would wait for them. A quarter of what may be here is the most.
+    /// </summary>
+    private long EvictBelow => Math.Max(LowWatermark, Math.Min(_ahead, Allowance / 4));
+
     /// <summary>Keeps the free pages, counting those that are on their way out, between the watermarks.</summary>
     private bool EvictAhead()
     {
@@ -52,16 +61,17 @@ internal sealed unsafe partial class PagerCore
             return false;
         }
 
-        if (SponsorLost || IsChangePending || Room + _departing >= LowWatermark)
+        if (SponsorLost || IsChangePending || Room + _departing >= EvictBelow)
         {
             _unsharedInVain = 0;
             return false;
         }
 
         bool progress = false;
-        while (Room + _departing < HighWatermark && CanTakeOut)
+        long upTo = EvictBelow + HighWatermark - LowWatermark;
+        while (Room + _departing < upTo && CanTakeOut)
         {
-            int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), HighWatermark - Room - _departing);
+            int wanted = (int)Math.Min(Math.Min(BatchPages, TakeRoom), upTo - Room - _departing);
             int count = CollectInherited(wanted);
             while (count < wanted && _queue.TryPop(out PageId victim))
             {
@@ -268,6 +278,7 @@ internal sealed unsafe partial class PagerCore
             return;
         }
 
+        NoteWritten(in leaving);
         Unlist(ref leaving);
         if (leaving.Moved == 0)
         {
@@ -278,6 +289,16 @@ internal sealed unsafe partial class PagerCore
         leaving.State = BlockState.Recycling;
         _recyclesInFlight++;
         _recycles.Push(block);
+    }
+
+    /// <summary>
+    /// A block has been written: half as many pages more than came in meanwhile are to be ahead, so that where it was room that kept more from coming in, there is more each time.
+    /// That less is needed is believed slowly.
+    /// </summary>
+    private void NoteWritten(in StagingBlock block)
+    {
+        long came = _installed - block.InstalledBefore, wanted = Math.Min(came + (came / 2), Allowance / 4);
+        _ahead = wanted > _ahead ? wanted : _ahead - ((_ahead - wanted) >> 5);
     }
 
     /// <summary>Posts recycles that waited for a free command.</summary>

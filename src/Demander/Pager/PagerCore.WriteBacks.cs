@@ -22,6 +22,7 @@ internal sealed unsafe partial class PagerCore
     {
         ref StagingBlock leaving = ref _staging.Block(block);
         leaving.State = BlockState.Writing;
+        leaving.InstalledBefore = _installed;
         int first = block * StagingBlocks.BlockPages;
         long hint = PageEntry.NoSlot;
         for (int i = 0; i < leaving.Pages; i++)

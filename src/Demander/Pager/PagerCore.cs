@@ -69,6 +69,9 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     /// <summary>Pages really in the program now: resident and staged.</summary>
     private long _inProgram;
+
+    /// <summary>Pages that have come into the program in all.</summary>
+    private long _installed;
     private bool _programGone;
     private bool _isLossTold;
     private bool _mayGrow;
@@ -326,6 +329,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
     private void CountInstalled(int pages)
     {
         _inProgram += pages;
+        _installed += pages;
         Counters.ResidentPeakPages = Math.Max(Counters.ResidentPeakPages, _inProgram + _copying);
     }
 

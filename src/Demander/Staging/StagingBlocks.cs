@@ -62,6 +62,9 @@ internal struct StagingBlock
 
     /// <summary>Pages that really are in the program's staging area and count until they are recycled.</summary>
     public int Moved;
+
+    /// <summary>Pages that had come into the program in all when this one's were to be written.</summary>
+    public long InstalledBefore;
 }
 
 /// <summary>

@@ -12,7 +12,7 @@ internal static class HecaRun
 
     /// <summary>The options that name sponsors and their keys.</summary>
     public static IEnumerable<string> Naming(IEnumerable<SponsorProcess> sponsors) => sponsors.SelectMany(
-        sponsor => (string[])["--sponsor", $"127.0.0.1:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey]);
+        sponsor => (string[])["--sponsor", $"{sponsor.Endpoint.Host}:{sponsor.Endpoint.Port}", "--sponsor-key", sponsor.Endpoint.PublicKey]);
 
     public static Process Start(IReadOnlyList<SponsorProcess> sponsors, string take, params string[] arguments)
     {

@@ -16,6 +16,12 @@ internal sealed class PagedProgram : IDisposable
 
     public PagedProgram(SponsorEndpoint sponsor, string local, PrefetchKind prefetch = PrefetchKind.Trend, TimeSpan? stopAfter = null,
         EvictionKind eviction = EvictionKinds.Default)
+        : this(Borrowing.From(sponsor), local, prefetch, stopAfter, eviction)
+    {
+    }
+
+    public PagedProgram(Borrowing borrowing, string local, PrefetchKind prefetch = PrefetchKind.Trend, TimeSpan? stopAfter = null,
+        EvictionKind eviction = EvictionKinds.Default)
     {
         Xunit.Assert.True(LocalBudget.TryParse(local, out LocalBudget budget));
         Host = PagerHost.Start(
@@ -24,7 +30,7 @@ internal sealed class PagedProgram : IDisposable
                 Local = budget,
                 Prefetch = prefetch,
                 Eviction = eviction,
-                Borrowing = Borrowing.From(sponsor),
+                Borrowing = borrowing,
                 SocketPath = Path.Combine(_folder, "pager.sock"),
                 StopProgramAfter = stopAfter ?? TimeSpan.FromSeconds(30),
             },

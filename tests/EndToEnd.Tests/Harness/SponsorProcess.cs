@@ -4,17 +4,26 @@ using Hecatonchire.Pager;
 
 namespace Hecatonchire.Tests.Harness;
 
-/// <summary>A real heca-sponsor on loopback with ports and keys of its own, ended with the test.</summary>
+/// <summary>A real heca-sponsor with ports and keys of its own, on loopback or in a namespace, ended with the test.</summary>
 internal sealed class SponsorProcess : IDisposable
 {
     private readonly string _keys = Directory.CreateTempSubdirectory("heca-test-keys-").FullName;
     private readonly string _memory;
     private readonly string[] _more;
+    private readonly SponsorNamespace? _host;
     private Process _process = null!;
 
     public SponsorProcess(string memory, params string[] more)
+        : this(null, memory, more)
     {
-        (_memory, _more) = (memory, more);
+    }
+
+    /// <param name="host">Where it runs, which outlives it; null: here.</param>
+    /// <param name="memory">What it lends.</param>
+    /// <param name="more">Options besides.</param>
+    public SponsorProcess(SponsorNamespace? host, string memory, params string[] more)
+    {
+        (_host, _memory, _more) = (host, memory, more);
         (Endpoint, DataPort) = Start(0, 0);
     }
 
@@ -45,13 +54,10 @@ internal sealed class SponsorProcess : IDisposable
 
     private (SponsorEndpoint Endpoint, int DataPort) Start(int port, int dataPort)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "heca-sponsor"))
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        foreach (string argument in (string[])["--listen", "127.0.0.1", "--port", $"{port}", "--data-port", $"{dataPort}",
+        string program = Path.Combine(AppContext.BaseDirectory, "heca-sponsor"), address = _host?.Address ?? "127.0.0.1";
+        ProcessStartInfo start = _host?.Starting(program) ?? new ProcessStartInfo(program);
+        start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
+        foreach (string argument in (string[])["--listen", address, "--port", $"{port}", "--data-port", $"{dataPort}",
             "--memory", _memory, "--keys", _keys, "--announce", "--exit-with-stdin", .. _more])
         {
             start.ArgumentList.Add(argument);
@@ -62,7 +68,7 @@ internal sealed class SponsorProcess : IDisposable
             ?? throw new InvalidOperationException("heca-sponsor did not start: " + _process.StandardError.ReadToEnd());
         using JsonDocument ready = JsonDocument.Parse(line);
         return (
-            new SponsorEndpoint("127.0.0.1", ready.RootElement.GetProperty("control_port").GetInt32(),
+            new SponsorEndpoint(address, ready.RootElement.GetProperty("control_port").GetInt32(),
                 ready.RootElement.GetProperty("public_key").GetString()!),
             ready.RootElement.GetProperty("data_port").GetInt32());
     }
