@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Pager;
@@ -235,7 +234,7 @@ internal sealed partial class StripePool
     /// <summary>Borrows from a sponsor from now on. False when it cannot be had yet.</summary>
     private bool TryJoin(SponsorEndpoint sponsor)
     {
-        if (Reconnect is null || !IsListening(sponsor))
+        if (Reconnect is null || !PagerHost.IsListening(sponsor))
         {
             return false;
         }
@@ -266,20 +265,6 @@ internal sealed partial class StripePool
         {
             lender.Dispose();
             throw;
-        }
-    }
-
-    /// <summary>Asked before ZeroMQ, which waits for a sponsor that is not there.</summary>
-    private static bool IsListening(SponsorEndpoint sponsor)
-    {
-        using var probe = new TcpClient();
-        try
-        {
-            return probe.ConnectAsync(sponsor.Host, sponsor.Port).Wait(FiguresTime);
-        }
-        catch (Exception e) when (e is AggregateException or SocketException)
-        {
-            return false;
         }
     }
 
