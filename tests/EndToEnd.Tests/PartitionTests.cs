@@ -14,6 +14,9 @@ public sealed partial class PartitionTests : IDisposable
     /// <summary>The slowest fault where another sponsor has the page: what a person at the program would not call standing still.</summary>
     private const double FaultMsMax = 500;
 
+    /// <summary>Of the load average, per core: this test alone makes three. With more, who is ready to run waits for a core longer than faults may take, and times tell nothing.</summary>
+    private const double LoadMax = 5;
+
     /// <summary>A sponsor that does not answer is given up after twenty seconds, which begin ten after the last sign of it where it has the only copy.</summary>
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(90);
 
@@ -65,7 +68,7 @@ public sealed partial class PartitionTests : IDisposable
 
         // All that it has is with sponsors now that were out of reach themselves.
         string told = End(replicated);
-        Assert.InRange(SlowestFaultMs(told), 0, FaultMsMax);
+        Assert.InRange(SlowestFaultMs(told), 0, Load() < LoadMax ? FaultMsMax : double.MaxValue);
         Assert.Contains($"ponsor {_sponsors[2].Endpoint.Host}:{_sponsors[2].Endpoint.Port} is lost", told, StringComparison.Ordinal);
 
         Assert.Equal("SIGBUS", LineOf(robbed));
@@ -81,14 +84,14 @@ public sealed partial class PartitionTests : IDisposable
     {
         Process alone = Start([_sponsors[sponsor]], ["--local", "8MiB", "--stats"], Programs.Unaware, "walk", "32", "64", "input");
         WaitFor(alone, report => report.RemoteBytes > 16 << 20, "nothing becomes remote");
-        long rebuilt = Report(replicated)!.Reconnects;
+        long rebuilt = Report(replicated).Reconnects;
 
         _hosts[sponsor].Cut();
         long cut = Stopwatch.GetTimestamp();
         long still = -1;
         WaitFor(alone, now => still == (still = now.PagesIn), "it goes on, from where?");
         Assert.False(alone.WaitForExit(Max(TimeSpan.Zero, time - Stopwatch.GetElapsedTime(cut))), "it did not wait for its sponsor");
-        Assert.Equal(still, Report(alone)!.PagesIn);
+        Assert.Equal(still, Report(alone).PagesIn);
         _hosts[sponsor].Join();
 
         WaitFor(alone, now => now.PagesIn > still + 1000, "it does not go on");
@@ -144,21 +147,29 @@ public sealed partial class PartitionTests : IDisposable
         return double.Parse(slowest.Groups[1].Value, CultureInfo.InvariantCulture) / 1000;
     }
 
-    private static StatusReport? Report(Process run) => StatusDirectory.Ask().Find(report => report.Pager == run.Id);
+    private static double Load() => double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture) / Environment.ProcessorCount;
 
-    private static void WaitFor(Process run, Predicate<StatusReport> condition, string otherwise)
+    private static StatusReport Report(Process run) => WaitFor(run, _ => true, "it does not tell how it is");
+
+    /// <summary>Asks until what is told is so; on a busy host not every question is answered in time.</summary>
+    private static StatusReport WaitFor(Process run, Predicate<StatusReport> condition, string otherwise)
     {
         StatusReport? last = null;
         for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; Environment.TickCount64 < end; Thread.Sleep(100))
         {
             Assert.False(run.HasExited, "it has ended");
-            if ((last = Report(run)) is not null && condition(last))
+            if (StatusDirectory.Ask().Find(report => report.Pager == run.Id) is { } report)
             {
-                return;
+                last = report;
+                if (condition(report))
+                {
+                    return report;
+                }
             }
         }
 
         Assert.Fail($"{otherwise}: {last}");
+        return last!;
     }
 
     [GeneratedRegex(@"max ([\d.]+) us")]
