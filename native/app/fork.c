@@ -54,6 +54,11 @@ static bool ask(const struct session *session) {
     return true;
 }
 
+/* Its pager is gone, and another can go on with what it has captured. */
+static bool awaits_next_pager(const struct session *session) {
+    return session->tables >= 0 && __atomic_load_n(&session->ring->has_captured, __ATOMIC_RELAXED) != 0;
+}
+
 void heca_fork_prepare(struct session *session) {
     is_captured = false;
     stack = (struct heca_range){0};
@@ -64,7 +69,17 @@ void heca_fork_prepare(struct session *session) {
     int before = errno;
     pthread_mutex_lock(&session->lock);
     heca_gate_close();
-    (void)ask(session);
+    while (!ask(session) && awaits_next_pager(session)) {
+        /* The evictor takes the lock to find it. Forked now, the kernel would wait for a pager to hear of it, with
+         * the lock held: for ever. */
+        heca_gate_open();
+        pthread_mutex_unlock(&session->lock);
+        struct timespec pause = {.tv_nsec = 1000000};
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&session->lock);
+        heca_gate_close();
+    }
+
     is_captured = __atomic_load_n(&session->ring->has_captured, __ATOMIC_RELAXED) != 0;
     const struct heca_range *own = heca_own_stack(session);
     if (own != NULL) {

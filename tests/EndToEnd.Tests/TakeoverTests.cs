@@ -110,7 +110,8 @@ public sealed class TakeoverTests : IDisposable
         Process run = StartFamily();
         pager = Replace(pager);
         run.StandardInput.WriteLine();
-        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        string? forked = run.StandardOutput.ReadLine();
+        Assert.True(forked == "forked", forked is null ? $"it ended: {run.StandardError.ReadToEnd()}" : forked);
         for (int kills = 0; kills < 10; kills++)
         {
             Thread.Sleep(300);
@@ -119,9 +120,10 @@ public sealed class TakeoverTests : IDisposable
         }
 
         run.StandardInput.Close();
-        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        string? said = run.StandardOutput.ReadLine();
         EndsWell(run);
         string told = run.StandardError.ReadToEnd();
+        Assert.True(said == "ok", said + told);
         Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
         Assert.DoesNotContain("was stopped", told, StringComparison.Ordinal);
         Assert.Equal(0, End(pager));
