@@ -1,7 +1,7 @@
 # make              both programs, runnable, under bin/
 # make demo         the main job on this host: a random walk and a quicksort in a quarter of the memory they need
 # make test         every test
-# make test-vm      in virtual machines with Debian's kernels: what this host's cannot show (cgroup v2, older kernels, two hosts, verbs)
+# make test-vm      in virtual machines with Debian's kernels: what this host's cannot show (cgroup v2, older kernels, two hosts, verbs); CHECKS='...': only these
 # make compare-vm   perftest, swap on a network block device and heca with the same work in such a machine: a table
 # make check        formatting
 # make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
@@ -42,7 +42,7 @@ test-vm compare-vm:
 	cmake -S native -B native/build -DCMAKE_BUILD_TYPE=Release >/dev/null
 	cmake --build native/build >/dev/null
 	$(DOTNET) build --nologo --verbosity quiet --configuration Release tests/EndToEnd.Tests
-	tests/vm/run $(if $(filter compare-vm,$@),compare)
+	tests/vm/run $(if $(filter compare-vm,$@),compare,$(CHECKS))
 
 check:
 	@scripts/ensure-host.sh check
