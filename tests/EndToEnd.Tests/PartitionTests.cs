@@ -14,6 +14,9 @@ public sealed partial class PartitionTests : IDisposable
     /// <summary>The slowest fault where another sponsor has the page: what a person at the program would not call standing still.</summary>
     private const double FaultMsMax = 500;
 
+    /// <summary>On a machine that others share without this one's load average knowing of it (CI=1): still far from what it would be if a timer were waited for.</summary>
+    private const double SharedFaultMsMax = 2000;
+
     /// <summary>Of the load average, per core: this test alone makes three. With more, who is ready to run waits for a core longer than faults may take, and times tell nothing.</summary>
     private const double LoadMax = 5;
 
@@ -68,7 +71,9 @@ public sealed partial class PartitionTests : IDisposable
 
         // All that it has is with sponsors now that were out of reach themselves.
         string told = End(replicated);
-        Assert.InRange(SlowestFaultMs(told), 0, Load() < LoadMax ? FaultMsMax : double.MaxValue);
+        double slowest = SlowestFaultMs(told);
+        TestContext.Current.TestOutputHelper?.WriteLine($"slowest fault {slowest} ms, load {Load()}");
+        Assert.InRange(slowest, 0, Load() >= LoadMax ? double.MaxValue : Environment.GetEnvironmentVariable("CI") == "1" ? SharedFaultMsMax : FaultMsMax);
         Assert.Contains($"ponsor {_sponsors[2].Endpoint.Host}:{_sponsors[2].Endpoint.Port} is lost", told, StringComparison.Ordinal);
 
         Assert.Equal("SIGBUS", LineOf(robbed));
