@@ -91,6 +91,9 @@ public sealed class DrainTests : IDisposable
         Assert.Matches($"^{_sponsors[1].Name} +sponsor {_sponsors[1].Name} did not answer within 3 s: no sponsor is running there", lines[2]);
         long[] lent = Lent(out JsonElement[] sponsors);
         Assert.Equal([0, 0], lent);
+        Assert.Equal(0, Offer(_sponsors[0], "0").Status);
+        _ = Lent(out JsonElement[] drained);
+        Assert.Equal("drained", drained[0].GetProperty("state").GetString());
         Assert.Equal(["ok", "no_answer"], sponsors.Select(sponsor => sponsor.GetProperty("state").GetString()));
     }
 

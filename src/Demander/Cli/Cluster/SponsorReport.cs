@@ -14,7 +14,7 @@ internal sealed record SponsorReport
     /// <summary>HOST:PORT.</summary>
     public required string Sponsor { get; init; }
 
-    /// <summary>ok; full: no slab is free; asks_back: it has lent more than it offers by now; no_answer.</summary>
+    /// <summary>ok; full: no slab is free; drained: it offers nothing; asks_back: it has lent more than it offers by now; no_answer.</summary>
     public required string State { get; init; }
 
     /// <summary>Why there is no answer; null where there is one.</summary>
@@ -44,7 +44,7 @@ internal sealed record SponsorReport
             return new SponsorReport
             {
                 Sponsor = name,
-                State = stats.LentBytes > stats.OfferedBytes ? "asks_back" : stats.FreeBytes < client.Hello.SlabBytesMin ? "full" : "ok",
+                State = stats.LentBytes > stats.OfferedBytes ? "asks_back" : stats.OfferedBytes == 0 ? "drained" : stats.FreeBytes < client.Hello.SlabBytesMin ? "full" : "ok",
                 Id = client.Hello.Sponsor,
                 OfferedBytes = stats.OfferedBytes,
                 LentBytes = stats.LentBytes,
