@@ -46,8 +46,7 @@ internal abstract class LenderLink : IDisposable
     /// <summary>Pages that it had the only copy of when it was lost.</summary>
     public long PagesLost { get; set; }
 
-    /// <summary>How often it returned what had not been written, and how often that was last told.</summary>
-    public long Corrupted { get; set; }
+    /// <summary>How often what had not been written had come under its number when that was last told.</summary>
     public long CorruptedTold { get; set; }
 
     /// <summary>It was asked to take something back, and did not answer: it is not asked again.</summary>

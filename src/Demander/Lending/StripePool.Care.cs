@@ -121,10 +121,14 @@ internal sealed partial class StripePool
 
     private void TellCorrupted()
     {
-        foreach (LenderLink link in LinksNow().Where(link => link.Corrupted > link.CorruptedTold))
+        foreach (LenderLink link in LinksNow())
         {
-            link.CorruptedTold = link.Corrupted;
-            Log.Corrupted(_logger, link.Name, link.Corrupted);
+            long times = Volatile.Read(ref _corruptedBy[link.Number]) - link.CorruptedTold;
+            if (times > 0)
+            {
+                link.CorruptedTold += times;
+                Log.Corrupted(_logger, link.Name, times);
+            }
         }
     }
 
@@ -386,7 +390,7 @@ internal sealed partial class StripePool
         [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is lost: {Why}")]
         public static partial void SponsorLost(ILogger logger, string sponsor, string why);
 
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} has returned {Times} times what had not been written to it: its memory or the network changes bits")]
+        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} has returned {Times} times more what had not been written to it: its memory or the network changes bits")]
         public static partial void Corrupted(ILogger logger, string sponsor, long times);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has room: pages go to {Spill}")]

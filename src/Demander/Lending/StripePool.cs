@@ -51,7 +51,9 @@ internal sealed partial class StripePool : IDisposable
     private readonly List<PageTableFile> _tables = [];
     private long _fullUntil;
     private long _wantedPages;
-    private long _corrupted;
+
+    /// <summary>By the sponsors' numbers. Only the pager thread counts, on a fault's way: no lock, no look for who it is.</summary>
+    private readonly long[] _corruptedBy = new long[SponsorSet.SponsorsMax];
     private long _givenUp;
     private bool _isDisposed;
 
@@ -69,7 +71,7 @@ internal sealed partial class StripePool : IDisposable
             OnSponsorLost = NoteSponsorLost,
             OnReplicaLost = NoteReplicaLost,
             OnStripeLost = NoteStripeLost,
-            OnCorrupted = NoteCorrupted,
+            OnCorrupted = sponsor => _corruptedBy[sponsor]++,
             OnGivenUp = (_, pages) => OnPagesCorrupted?.Invoke(_givenUp += pages),
         };
         try
@@ -125,7 +127,7 @@ internal sealed partial class StripePool : IDisposable
     public long Reconnects => LinksNow().Sum(link => link.Rebuilds);
 
     /// <summary>How often what came from a sponsor was not what had been written.</summary>
-    public long Corrupted => Interlocked.Read(ref _corrupted);
+    public long Corrupted => _corruptedBy.Sum();
 
     /// <summary>Sponsors that are not lost.</summary>
     public int Sponsors => LinksNow().Count(link => link is SponsorLink && !link.IsLost);
@@ -355,6 +357,7 @@ internal sealed partial class StripePool : IDisposable
             throw;
         }
 
+        link.CorruptedTold = _corruptedBy[link.Number];
         lock (_links)
         {
             _links.Add(link);
@@ -582,15 +585,6 @@ internal sealed partial class StripePool : IDisposable
         {
             link.PagesLost += pages;
             OnPagesLost?.Invoke(link.Name, link.LossReason ?? "it does not answer", link.PagesLost);
-        }
-    }
-
-    private void NoteCorrupted(int sponsor)
-    {
-        _ = Interlocked.Increment(ref _corrupted);
-        if (LinkOf(sponsor) is { } link)
-        {
-            link.Corrupted++;
         }
     }
 

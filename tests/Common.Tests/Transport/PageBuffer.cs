@@ -8,6 +8,7 @@ internal sealed unsafe class PageBuffer : IDisposable
 {
     private const int GuardBytes = 256;
     private const byte GuardByte = 0xA5;
+    private const ulong ScribbleWord = 0xDEAD_BEEF_DEAD_BEEF;
 
     public PageBuffer(int pages)
     {
@@ -24,6 +25,25 @@ internal sealed unsafe class PageBuffer : IDisposable
     public byte* this[int page] => Memory + ((nint)page << PageSize.Shift);
 
     public Span<byte> Span(int page, int pages) => new(this[page], pages << PageSize.Shift);
+
+    /// <summary>One in which a write is noticed: its pages begin with what nobody writes.</summary>
+    public static PageBuffer NewScribbled(int pages)
+    {
+        PageBuffer buffer = new(pages);
+        buffer.Scribble();
+        return buffer;
+    }
+
+    public void Scribble()
+    {
+        for (int i = 0; i < Pages; i++)
+        {
+            *(ulong*)this[i] = ScribbleWord;
+        }
+    }
+
+    /// <summary>False where something has been written to the start of a page since <see cref="Scribble"/>.</summary>
+    public bool IsUntouched => Enumerable.Range(0, Pages).All(i => *(ulong*)this[i] == ScribbleWord);
 
     /// <summary>Fills a page with what only this slot in this version holds.</summary>
     public static void Fill(byte* page, uint slot, uint version)

@@ -32,7 +32,6 @@ internal sealed unsafe class LinkSimulation : IDisposable
     public const int Steps = 6000;
     private const int SettleSteps = 200_000;
     private const uint SlotCount = 24;
-    private const ulong Scribble = 0xDEAD_BEEF_DEAD_BEEF;
 
     private readonly LinkSettings _settings;
     private readonly Random _random;
@@ -42,7 +41,7 @@ internal sealed unsafe class LinkSimulation : IDisposable
     private readonly ulong[] _model = new ulong[SlotCount];
     private readonly bool[] _busy = new bool[SlotCount];
     private readonly Dictionary<ulong, Request> _inFlight = [];
-    private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 2 * StragglingConnection.RequestsMax).Select(_ => NewBuffer())];
+    private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 2 * StragglingConnection.RequestsMax).Select(_ => PageBuffer.NewScribbled(3))];
     private ulong _lastCookie;
     private ulong _lastVersion;
     private bool _isRefused;
@@ -144,7 +143,7 @@ internal sealed unsafe class LinkSimulation : IDisposable
         Check(posted == free > 0, $"{free} requests are free, posting was {posted}");
         if (!posted)
         {
-            Scribbled(buffer);
+            buffer.Scribble();
             return;
         }
 
@@ -188,7 +187,7 @@ internal sealed unsafe class LinkSimulation : IDisposable
             }
         }
 
-        Scribbled(request.Buffer);
+        request.Buffer.Scribble();
         _idle.Add(request.Buffer);
     }
 
@@ -230,28 +229,7 @@ internal sealed unsafe class LinkSimulation : IDisposable
         }
     }
 
-    private static PageBuffer NewBuffer()
-    {
-        PageBuffer buffer = new(3);
-        Scribbled(buffer);
-        return buffer;
-    }
-
-    private static void Scribbled(PageBuffer buffer)
-    {
-        for (int i = 0; i < buffer.Pages; i++)
-        {
-            *(ulong*)buffer[i] = Scribble;
-        }
-    }
-
-    private void CheckUntouched(PageBuffer buffer)
-    {
-        for (int i = 0; i < buffer.Pages; i++)
-        {
-            Check(*(ulong*)buffer[i] == Scribble, "a buffer was written after its request had completed");
-        }
-    }
+    private void CheckUntouched(PageBuffer buffer) => Check(buffer.IsUntouched, "a buffer was written after its request had completed");
 
     public void Dispose()
     {

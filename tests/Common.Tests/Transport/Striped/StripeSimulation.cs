@@ -32,7 +32,6 @@ internal sealed unsafe class StripeSimulation : IDisposable
     public const int Steps = 5000;
     private const int SettleSteps = 300_000;
     private const uint SlotCount = 24;
-    private const ulong Scribble = 0xDEAD_BEEF_DEAD_BEEF;
 
     private readonly StripeSettings _settings;
     private readonly Random _random;
@@ -43,7 +42,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
     private readonly HashSet<(ulong Stripe, uint Slot)> _unknown = [];
     private readonly HashSet<(ulong Stripe, uint Slot)> _damaged = [];
     private readonly Dictionary<ulong, Request> _inFlight = [];
-    private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 64).Select(_ => NewBuffer())];
+    private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 64).Select(_ => PageBuffer.NewScribbled(3))];
     private long _now;
     private ulong _lastCookie;
     private ulong _lastVersion;
@@ -320,7 +319,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
             : _set.Reader.TryPostRead(++_lastCookie, stripe, slot, pages, buffer.Memory);
         if (!posted)
         {
-            Scribbled(buffer);
+            buffer.Scribble();
             return;
         }
 
@@ -368,7 +367,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
             page++;
         }
 
-        Scribbled(request.Buffer);
+        request.Buffer.Scribble();
         _idle.Add(request.Buffer);
     }
 
@@ -440,26 +439,5 @@ internal sealed unsafe class StripeSimulation : IDisposable
         }
     }
 
-    private static PageBuffer NewBuffer()
-    {
-        PageBuffer buffer = new(3);
-        Scribbled(buffer);
-        return buffer;
-    }
-
-    private static void Scribbled(PageBuffer buffer)
-    {
-        for (int i = 0; i < buffer.Pages; i++)
-        {
-            *(ulong*)buffer[i] = Scribble;
-        }
-    }
-
-    private void CheckUntouched(PageBuffer buffer)
-    {
-        for (int i = 0; i < buffer.Pages; i++)
-        {
-            Check(*(ulong*)buffer[i] == Scribble, "a buffer was written after its request had completed");
-        }
-    }
+    private void CheckUntouched(PageBuffer buffer) => Check(buffer.IsUntouched, "a buffer was written after its request had completed");
 }
