@@ -11,7 +11,8 @@
 SHELL := /bin/bash
 CONFIGURATION ?= Release
 DOTNET ?= dotnet
-PUBLISH := $(DOTNET) publish --nologo --verbosity quiet --configuration $(CONFIGURATION) --output bin
+RUNTIME := linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+PUBLISH := $(DOTNET) publish --nologo --verbosity quiet --configuration $(CONFIGURATION) --runtime $(RUNTIME) --self-contained false --output bin
 NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[ch]' -print)
 
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1

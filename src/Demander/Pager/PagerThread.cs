@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Hecatonchire.Interop;
 using Hecatonchire.Transport;
 
@@ -164,6 +165,8 @@ internal sealed unsafe class PagerThread : IDisposable
         }
     }
 
+    // It runs for ever: what is compiled ahead of time would not be replaced.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Loop()
     {
         int idleRounds = 0;

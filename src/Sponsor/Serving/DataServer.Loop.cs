@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Hecatonchire.Interop;
 
 namespace Hecatonchire.Sponsor.Serving;
@@ -31,6 +32,8 @@ internal sealed unsafe partial class DataServer
     private long _nextDeadline = long.MaxValue;
     private long _acceptAgain = long.MaxValue;
 
+    // It runs for ever: what is compiled ahead of time would not be replaced.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Serve()
     {
         EpollEvent* events = stackalloc EpollEvent[EventsMax];
