@@ -35,7 +35,7 @@ demo:
 test:
 	@scripts/ensure-host.sh test
 	@$(MAKE) --no-print-directory all
-	@tests/run-tests.sh $(CONFIGURATION)
+	@HECA_BIN=$(CURDIR)/bin tests/run-tests.sh $(CONFIGURATION)
 
 test-vm compare-vm:
 	@scripts/ensure-host.sh $@

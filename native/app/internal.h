@@ -79,7 +79,8 @@ void heca_session_leave(int cancel_state);
  * -EPROTO. The caller is inside the session. */
 int32_t heca_session_request(struct session *session, struct heca_message *message);
 
-/* Opens a userfaultfd with those of `features` that the kernel has; -EPERM if this user may not. */
+/* Opens a userfaultfd with those of `features` that the kernel has, to move pages with: whether it is told of faults in
+ * the kernel is left open. */
 int32_t heca_userfault_open(uint64_t features, struct userfault *out);
 /* Its two steps: a descriptor that is of no use yet, with which of `features` the kernel has; and these on. */
 int32_t heca_userfault_new(uint64_t *features, int *descriptor);

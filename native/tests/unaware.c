@@ -2,12 +2,13 @@
  * unaware.c: a program that knows nothing of libheca, for the end-to-end tests to run under `heca run`. It prints "ok"
  * and exits 0 only if every byte was what it wrote.
  *
- *   heca-unaware walk MIB ROUNDS [input]    one thread on malloc's heap, one on mapped memory, at the same time; until
- * input ends heca-unaware churn MIB ROUNDS THREADS   malloc, realloc, calloc, free, mmap, mremap, madvise, over and
- * over heca-unaware stack MIB [1]              a thread's stack is the middle [start] of a mapping, moved later
- *   heca-unaware fork MIB ROUNDS            children, each with what there was when it was forked
- *   heca-unaware family MIB                 fills, "ready"; after a line forks, "forked"; all check until input ends
- *   heca-unaware still MIB                  fills half of MIB, "ready"; after a line: all, "ready"; after it: checks
+ *   heca-unaware walk MIB ROUNDS [input]      a thread on the heap, one on mapped memory; or until input ends
+ *   heca-unaware churn MIB ROUNDS THREADS     malloc, realloc, calloc, free, mmap, mremap, madvise, over and over
+ *   heca-unaware stack MIB [1]                a thread's stack is the middle [start] of a mapping, moved later
+ *   heca-unaware fork MIB ROUNDS              children, each with what there was when it was forked
+ *   heca-unaware family MIB [USER]            fills, "ready"; after a line forks [as USER], "forked"; all check
+ *                                             until input ends
+ *   heca-unaware still MIB                    fills half of MIB, "ready"; after a line: all, "ready"; then checks
  */
 #include <errno.h>
 #include <pthread.h>
@@ -526,7 +527,7 @@ static void *await_end_of_input(void *unused) {
     return unused;
 }
 
-static int family(uint64_t mib) {
+static int family(uint64_t mib, uint64_t user) {
     all = (struct family *)or_fail(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), "mmap");
     copy_pages = mib * 256;
     copy = (uint64_t *)or_fail(malloc(copy_pages * PAGE), "malloc");
@@ -535,6 +536,10 @@ static int family(uint64_t mib) {
         copy[i] = mix(i);
     }
     ready();
+    if (user != 0 && (setgid((gid_t)user) != 0 || setuid((uid_t)user) != 0)) {
+        perror("setuid");
+        return 1;
+    }
     pid_t reader = fork();
     if (reader == 0) {
         live(2, false);
@@ -554,6 +559,9 @@ static int family(uint64_t mib) {
         exit(0);
     }
     while (__atomic_load_n(&all->begun, __ATOMIC_SEQ_CST) < 3) {
+        if (waitpid(-1, NULL, WNOHANG) > 0) {
+            return 1; /* before it had begun */
+        }
         usleep(1000);
     }
     puts("forked");
@@ -587,7 +595,7 @@ int main(int argc, char **argv) {
         return fork_all(mib, rounds);
     }
     if (strcmp(argv[1], "family") == 0) {
-        return family(mib);
+        return family(mib, rounds);
     }
     return strcmp(argv[1], "still") == 0 ? still(mib) : 2;
 }

@@ -177,6 +177,28 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, End(pager));
     }
 
+    /// <summary>As a daemon does that was started by root: it may not reach the socket nor make a userfaultfd as it did before.</summary>
+    [Fact]
+    public void A_program_that_gives_up_its_rights_forks_and_survives_its_pager()
+    {
+        // As /run is.
+        File.SetUnixFileMode(_runtime, File.GetUnixFileMode(_runtime) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        Process pager = StartPager();
+        Process run = StartFamily(asUser: 65_534);
+        run.StandardInput.WriteLine();
+        Assert.Equal("forked", run.StandardOutput.ReadLine());
+        for (int kills = 0; kills < 2; kills++)
+        {
+            pager = Replace(pager);
+            Thread.Sleep(300);
+        }
+
+        run.StandardInput.Close();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        EndsWell(run);
+        Assert.Equal(0, End(pager));
+    }
+
     /// <summary>Each page is on two of three sponsors. Every other time one of those goes along with the pager, and comes back empty.</summary>
     [Fact]
     public void A_program_and_its_children_survive_their_pager_and_one_of_their_sponsors_at_once()
@@ -301,9 +323,9 @@ public sealed class TakeoverTests : IDisposable
         return StartPager();
     }
 
-    private Process StartFamily()
+    private Process StartFamily(int asUser = 0)
     {
-        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Unaware, "family", "64");
+        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Unaware, "family", "64", $"{asUser}");
         Assert.Equal("ready", run.StandardOutput.ReadLine());
         HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
         return run;

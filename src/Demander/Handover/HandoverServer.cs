@@ -135,9 +135,11 @@ internal sealed partial class HandoverServer : IDisposable
 
     private bool IsAllowed(Socket program, in HandoverMessage message)
     {
-        // A forked child may have another user by now; it is known by a fault that the kernel told of.
+        // Who has been served before may have another user by now: a forked child is known by a fault that the kernel told of, a program that has lost
+        // its pager by the page tables that it was given.
         var peer = PeerCredentials.Of((int)program.Handle);
-        if (_owner is not { } owner || peer.User == owner || peer.User == 0 || (message.Kind == HandoverAbi.Hello && message.IsForked))
+        if (_owner is not { } owner || peer.User == owner || peer.User == 0
+            || (message.Kind == HandoverAbi.Hello && (message.IsForked || message.IsResumed)))
         {
             return true;
         }

@@ -15,7 +15,12 @@ internal static class Programs
 
     public static string SumSample => Path.Combine(AppContext.BaseDirectory, "SumSample");
 
-    public static string Heca => Path.Combine(AppContext.BaseDirectory, "heca");
+    public static string Heca => Path.Combine(Directory, "heca");
+
+    public static string Sponsor => Path.Combine(Directory, "heca-sponsor");
+
+    /// <summary>HECA_BIN, what `make` published: what a user runs. Else what was built beside the tests, which takes longer to start.</summary>
+    private static string Directory => Environment.GetEnvironmentVariable("HECA_BIN") is { Length: > 0 } published ? published : AppContext.BaseDirectory;
 
     private static string FindRoot()
     {

@@ -54,7 +54,7 @@ internal sealed class SponsorProcess : IDisposable
 
     private (SponsorEndpoint Endpoint, int DataPort) Start(int port, int dataPort)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "heca-sponsor"), address = _host?.Address ?? "127.0.0.1";
+        string program = Programs.Sponsor, address = _host?.Address ?? "127.0.0.1";
         ProcessStartInfo start = _host?.Starting(program) ?? new ProcessStartInfo(program);
         start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
         foreach (string argument in (string[])["--listen", address, "--port", $"{port}", "--data-port", $"{dataPort}",

@@ -30,8 +30,8 @@ internal sealed class SponsorProcess : IDisposable
         _errors = _process.StandardError.ReadToEndAsync();
     }
 
-    /// <summary>heca-sponsor is copied beside every assembly that references it.</summary>
-    public static string Program => Path.Combine(AppContext.BaseDirectory, "heca-sponsor");
+    /// <summary>What `make` published, where HECA_BIN says so; else heca-sponsor is copied beside every assembly that references it.</summary>
+    public static string Program => Path.Combine(Environment.GetEnvironmentVariable("HECA_BIN") is { Length: > 0 } published ? published : AppContext.BaseDirectory, "heca-sponsor");
 
     public int ControlPort { get; private set; }
 

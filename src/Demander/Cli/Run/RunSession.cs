@@ -1,6 +1,7 @@
 using System.Net;
 using Hecatonchire.Eviction;
 using Hecatonchire.Host;
+using Hecatonchire.Interop;
 using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
@@ -35,6 +36,11 @@ internal static partial class RunSession
             : settings.Borrowing is { } borrowing ? new RemoteSponsors(borrowing) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
         using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
+        if (directory is not null)
+        {
+            ServiceDirectory.GiveTo(directory.SocketPath, Libc.EffectiveUser());
+        }
+
         OpenedPager? opened = (pager as RemotePager)?.Opened;
         using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
@@ -81,6 +87,7 @@ internal static partial class RunSession
         Borrowing = borrowing,
         Capture = settings.CaptureRules,
         SocketPath = socketPath,
+        Owner = Libc.EffectiveUser(),
         ManyPrograms = settings.FollowChildren,
         StopProgramAfter = settings.StopAfter,
     };
@@ -163,10 +170,18 @@ internal static partial class RunSession
     [LoggerMessage(Level = LogLevel.Information, Message = "Program {Process} ended with status {Status}")]
     private static partial void Ended(ILogger log, int process, int status);
 
-    /// <summary>A directory for this user only, so that nobody else can hand a program to this pager.</summary>
+    /// <summary>A directory where only this user writes. A program of root's may go on as another user, and its children are to reach the socket then: who has connected decides.</summary>
     private sealed class SocketDirectory : IDisposable
     {
         private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("heca-");
+
+        public SocketDirectory()
+        {
+            if (Libc.EffectiveUser() == 0)
+            {
+                _directory.UnixFileMode |= UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+            }
+        }
 
         public string SocketPath => Path.Combine(_directory.FullName, "pager");
 
