@@ -87,7 +87,10 @@ __attribute__((constructor)) static void begin(void) {
     }
 
     if (status != 0) {
-        fprintf(stderr, "heca: the program's memory cannot be captured: %s\n", strerror(-status));
+        fprintf(stderr, "heca: the program's memory cannot be captured: %s%s\n", strerror(-status),
+                status == -EPERM
+                    ? ": who runs it may not make a userfaultfd (`heca check` as that user says what to do)"
+                    : "");
         _exit(EXIT_NOT_STARTED);
     }
 

@@ -333,6 +333,7 @@ static bool find_pager(struct session *session) {
         while (advance(session)) {
         }
 
+        heca_rights_follow();
         if (heca_session_resume(session) == 0) {
             return true;
         }
@@ -369,6 +370,7 @@ static void *run(void *argument) {
         while (advance(session)) {
         }
 
+        heca_rights_follow();
         if (!wait_for_commands(session) && !find_pager(session)) {
             break;
         }

@@ -92,6 +92,9 @@ uint64_t heca_userfault_move(int descriptor, void *target, const void *source, u
 /* The same, once: -EAGAIN is the caller's to deal with. */
 uint64_t heca_userfault_try_move(int descriptor, void *target, const void *source, uint64_t bytes, int32_t *status);
 
+/* In the evictor: has the rights that the program's one thread has taken or given up (rights.c). */
+void heca_rights_follow(void);
+
 /* Private memory of the library's own: never shared with a child, locked, or made of huge pages. NULL where there is
  * none. */
 char *heca_map_private(uint64_t bytes, int more_flags);

@@ -49,6 +49,22 @@ public sealed partial class CaptureTests : IDisposable
         Assert.Fail("ten runs, and no memory was paged: " + error);
     }
 
+    /// <summary>
+    /// setpriv keeps its capabilities through setresuid, as daemons do: that is for its one thread, and the C library aborts where another, the evictor, may not do the same.
+    /// What it starts has another user than `heca run`.
+    /// </summary>
+    [Fact]
+    public void A_program_may_become_another_user_and_keep_some_of_its_rights()
+    {
+        // The right to make a userfaultfd, and to reach this file.
+        const string rights = "+sys_ptrace,+dac_read_search";
+        (int status, string output, string error) = Run(
+            ["--local", "16MiB", "--stats"],
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=" + rights, "--ambient-caps=" + rights, Programs.Unaware, "walk", "64", "30000"]);
+        Assert.True((status, output) == (0, "ok\n"), $"{status} {output} {error}");
+        Assert.DoesNotContain("cannot be captured", error, StringComparison.Ordinal);
+    }
+
     /// <summary>The bound is for all the program has, with some room for what it makes while it is not yet captured.</summary>
     [Fact]
     public void The_program_stays_within_its_bound_once_it_is_captured()

@@ -23,6 +23,7 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly Socket _listener;
     private readonly string _path;
     private readonly uint? _owner;
+    private readonly int? _starter;
     private readonly SessionFactory _open;
     private readonly Action<PagerSession> _close;
     private readonly TimeSpan _stopProgramAfter;
@@ -31,9 +32,12 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly List<(Thread Thread, Socket Program)> _serving = [];
     private volatile bool _stop;
 
-    public HandoverServer(string path, uint? owner, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
+    /// <param name="path">Where programs find it.</param>
+    /// <param name="owner">Whose programs are served, beside root's; null: whoever reaches the socket.</param>
+    /// <param name="starter">The process that starts the programs: what descends from it is served whatever its user is; null: nothing is known of it.</param>
+    public HandoverServer(string path, uint? owner, int? starter, TimeSpan stopProgramAfter, SessionFactory open, Action<PagerSession> close, ILogger log)
     {
-        (_path, _owner, _stopProgramAfter, _open, _close, _log) = (path, owner, stopProgramAfter, open, close, log);
+        (_path, _owner, _starter, _stopProgramAfter, _open, _close, _log) = (path, owner, starter, stopProgramAfter, open, close, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         _listener.Listen(8);
@@ -135,11 +139,12 @@ internal sealed partial class HandoverServer : IDisposable
 
     private bool IsAllowed(Socket program, in HandoverMessage message)
     {
-        // Who has been served before may have another user by now: a forked child is known by a fault that the kernel told of, a program that has lost
-        // its pager by the page tables that it was given.
+        // Who was started as the owner may have another user by now: a forked child is known by a fault that the kernel told of, a program that has lost
+        // its pager by the page tables that it was given, one that has called exec by its parents.
         var peer = PeerCredentials.Of((int)program.Handle);
         if (_owner is not { } owner || peer.User == owner || peer.User == 0
-            || (message.Kind == HandoverAbi.Hello && (message.IsForked || message.IsResumed)))
+            || (message.Kind == HandoverAbi.Hello && (message.IsForked || message.IsResumed))
+            || (_starter is { } starter && Processes.Descends(peer.Process, starter)))
         {
             return true;
         }

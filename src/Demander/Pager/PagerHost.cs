@@ -42,7 +42,7 @@ internal sealed partial class PagerHost : IMeasuredPager
     private PagerHost(PagerOptions options, IReadOnlyList<Lender> lenders, ILoggerFactory loggers)
     {
         (_options, _ready, _logger) = (options, lenders, loggers.CreateLogger("Hecatonchire.Pager"));
-        _server = new HandoverServer(options.SocketPath, options.Owner, options.StopProgramAfter, Open, Close,
+        _server = new HandoverServer(options.SocketPath, options.Owner, options.Starter, options.StopProgramAfter, Open, Close,
             loggers.CreateLogger("Hecatonchire.Handover"));
     }
 

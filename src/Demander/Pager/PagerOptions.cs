@@ -39,6 +39,9 @@ internal sealed record PagerOptions
     /// <summary>The user whose programs are served beside root's; null: any that reaches the socket.</summary>
     public uint? Owner { get; init; }
 
+    /// <summary>The `heca run` that starts the programs; null: it has gone.</summary>
+    public int? Starter { get; init; }
+
     /// <summary>Where only this pager writes, for the next one, if it should die; null: there will be none.</summary>
     public string? StateFolder { get; init; }
 

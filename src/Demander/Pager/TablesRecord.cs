@@ -12,9 +12,6 @@ internal sealed class TablesRecord(string folder, int process)
 {
     private const string Extension = ".tables";
 
-    /// <summary>In /proc/PID/stat behind the name, which is all that may have spaces: the process's start is the 22nd field, here the 20th.</summary>
-    private const int StartField = 19;
-
     private readonly string _path = Path.Combine(folder, process.ToString(CultureInfo.InvariantCulture) + Extension);
 
     public int Process => process;
@@ -35,7 +32,7 @@ internal sealed class TablesRecord(string folder, int process)
     {
         // Whole, or not at all: the pager may end at any moment.
         string written = _path + ".new";
-        File.WriteAllLines(written, [demander.ToString(), StartOf(process) ?? "", .. identities]);
+        File.WriteAllLines(written, [demander.ToString(), Processes.StartOf(process) ?? "", .. identities]);
         File.Move(written, _path, overwrite: true);
     }
 
@@ -43,7 +40,7 @@ internal sealed class TablesRecord(string folder, int process)
     public bool Has(string identity) => Read().Skip(2).Contains(identity, StringComparer.Ordinal);
 
     /// <summary>True while the process is there and holds page tables: it comes to the next pager, then. One that has called exec since does not hold any.</summary>
-    public bool CanCome => Read() is [_, var start, ..] && StartOf(process) is { } now && now == start && HoldsTables();
+    public bool CanCome => Read() is [_, var start, ..] && Processes.StartOf(process) is { } now && now == start && HoldsTables();
 
     public void Delete() => File.Delete(_path);
 
@@ -73,20 +70,6 @@ internal sealed class TablesRecord(string folder, int process)
         {
             // It has ended.
             return false;
-        }
-    }
-
-    private static string? StartOf(int process)
-    {
-        try
-        {
-            string stat = File.ReadAllText($"/proc/{process}/stat");
-            string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return fields.Length > StartField ? fields[StartField] : null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return null;
         }
     }
 }

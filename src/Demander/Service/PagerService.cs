@@ -239,7 +239,7 @@ internal sealed partial class PagerService : IDisposable
         string folder = "";
         try
         {
-            if (request?.Open is not { } open || OptionsFor(open, folder = _directory.MakeJob(), peer.User) is not { } options)
+            if (request?.Open is not { } open || OptionsFor(open, folder = _directory.MakeJob(), peer.User, peer.Process) is not { } options)
             {
                 LogMalformed(user, peer.Process);
                 Refuse(client, "the pager does not know what is asked of it: not of the same build?", ExitFailed);
@@ -263,7 +263,7 @@ internal sealed partial class PagerService : IDisposable
     {
         try
         {
-            if (ServicePackets.Read<ServiceJob>(Path.Combine(folder, JobFile)) is { Open: not null } left && OptionsFor(left.Open, folder, left.User) is { } options)
+            if (ServicePackets.Read<ServiceJob>(Path.Combine(folder, JobFile)) is { Open: not null } left && OptionsFor(left.Open, folder, left.User, starter: null) is { } options)
             {
                 File.Delete(options.SocketPath);
                 Serve(job, options with { MayLackSponsors = true }, Accounts.NameOf(left.User), null);
@@ -363,7 +363,7 @@ internal sealed partial class PagerService : IDisposable
     }
 
     /// <summary>Null where something is not as `heca run` writes it.</summary>
-    private PagerOptions? OptionsFor(OpenRequest open, string folder, uint user)
+    private PagerOptions? OptionsFor(OpenRequest open, string folder, uint user, int? starter)
     {
         LocalBudget local = _options.Local;
         return (open.Local is null || LocalBudget.TryParse(open.Local, out local))
@@ -382,6 +382,7 @@ internal sealed partial class PagerService : IDisposable
                 SocketPath = Path.Combine(folder, "pager"),
                 ManyPrograms = open.ManyPrograms,
                 Owner = user,
+                Starter = starter,
                 StateFolder = folder,
                 StopProgramAfter = TimeSpan.FromSeconds(open.StopAfterSeconds),
             }

@@ -88,6 +88,7 @@ internal static partial class RunSession
         Capture = settings.CaptureRules,
         SocketPath = socketPath,
         Owner = Libc.EffectiveUser(),
+        Starter = Environment.ProcessId,
         ManyPrograms = settings.FollowChildren,
         StopProgramAfter = settings.StopAfter,
     };
