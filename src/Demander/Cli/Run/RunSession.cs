@@ -36,8 +36,8 @@ internal static partial class RunSession
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
         using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
         OpenedPager? opened = (pager as RemotePager)?.Opened;
-        using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
-        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
+        PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
+        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.Registry);
         if (metrics is not null)
         {
             ServingMetrics(log, metrics.EndPoint);
