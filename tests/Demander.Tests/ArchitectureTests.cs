@@ -27,7 +27,7 @@ public partial class ArchitectureTests
         Assert.True(files.Count() > 30, "the folders have moved: this test looks at nothing");
     }
 
-    [GeneratedRegex(@"Hecatonchire\.Control|Microsoft\.Extensions|\bTask\b|\bawait\b|\block \(|Monitor\.|Console\.|ILogger|\.ToList\(|\.ToArray\(")]
+    [GeneratedRegex(@"Hecatonchire\.Control|using MessagePack|Microsoft\.Extensions|\bTask\b|\bawait\b|\block \(|Monitor\.|Console\.|ILogger|\.ToList\(|\.ToArray\(")]
     private static partial Regex Forbidden();
 
     private static string Root([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../.."));

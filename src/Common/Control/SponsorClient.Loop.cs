@@ -32,7 +32,7 @@ internal sealed partial class SponsorClient
                 while (_socket.TryReceive(_buffer, out int length, out bool more))
                 {
                     // A sponsor's answers are one frame; the frames of anything else decode to nothing.
-                    if (!more && AnswerDecoder.Decode(_buffer.AsSpan(0, length)) is { } answer)
+                    if (!more && AnswerDecoder.Decode(_buffer.AsMemory(0, length)) is { } answer)
                     {
                         Take(answer);
                     }
@@ -82,9 +82,8 @@ internal sealed partial class SponsorClient
     // What the socket does not take is answered by silence, as what the network loses.
     private void Send(Pending pending)
     {
-        Span<byte> frame = stackalloc byte[1024];
         _inFlight[pending.Request.Id] = pending;
-        _socket.TrySend(frame[..pending.Request.Encode(frame)]);
+        _socket.TrySend(pending.Request.Encode());
     }
 
     private void Send(Func<ulong, ControlRequest> make, Action<ControlAnswer> handler) =>

@@ -56,17 +56,30 @@ internal sealed class LatencyHistogram
         return _max;
     }
 
-    /// <summary>How many records are at most <paramref name="nanoseconds"/>, to the width of a bucket.</summary>
-    public long CountAtMost(long nanoseconds)
+    /// <summary>
+    /// Tells a histogram of another make what this one has got since it was <paramref name="earlier"/>: for each bucket a value inside it, in
+    /// nanoseconds, and how many records. The values are placed so that with <paramref name="earlierSum"/>, what was told until then, they add
+    /// up to <see cref="Sum"/>.
+    /// </summary>
+    public void Replay(LatencyHistogram earlier, double earlierSum, Action<double, long> observe)
     {
-        int last = IndexOf(Math.Clamp(nanoseconds, 0, (1L << 40) - 1));
-        long seen = 0;
-        for (int i = 0; i <= last; i++)
+        double least = 0, room = 0;
+        for (int i = 0; i < _buckets.Length; i++)
         {
-            seen += Volatile.Read(ref _buckets[i]);
+            long records = Math.Max(0, _buckets[i] - earlier._buckets[i]);
+            least += (double)LowerBound(i) * records;
+            room += (double)(UpperBound(i) - LowerBound(i)) * records;
         }
 
-        return seen;
+        // The sum was read a moment after the buckets: it may be ahead of them.
+        double place = room == 0 ? 0 : Math.Clamp((_sum - earlierSum - least) / room, 0, 1);
+        for (int i = 0; i < _buckets.Length; i++)
+        {
+            if (_buckets[i] > earlier._buckets[i])
+            {
+                observe(LowerBound(i) + (place * (UpperBound(i) - LowerBound(i))), _buckets[i] - earlier._buckets[i]);
+            }
+        }
     }
 
     public void CopyTo(LatencyHistogram target)
@@ -130,6 +143,8 @@ internal sealed class LatencyHistogram
         int shift = magnitude - SubBits;
         return ((shift + 1) << SubBits) + (int)((value >> shift) & (SubBuckets - 1));
     }
+
+    private static long LowerBound(int index) => index == 0 ? 0 : UpperBound(index - 1) + 1;
 
     private static long UpperBound(int index)
     {

@@ -13,28 +13,30 @@ internal sealed class MetricsEndpoint : IDisposable
     /// <summary>A scraper or two, and somebody with curl; more wait in the listen queue.</summary>
     private const int ConnectionsMax = 8;
 
+    private const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
+
     /// <summary>For reading a request and writing its answer; a scrape takes milliseconds.</summary>
     private static readonly TimeSpan RequestTimeMax = TimeSpan.FromSeconds(5);
 
-    private readonly MetricsCollector _collector;
+    private readonly MetricsRegistry _registry;
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _places = new(ConnectionsMax);
     private readonly Task _accepting;
 
-    private MetricsEndpoint(Socket listener, MetricsCollector collector)
+    private MetricsEndpoint(Socket listener, MetricsRegistry registry)
     {
         _listener = listener;
-        _collector = collector;
+        _registry = registry;
         _accepting = Task.Run(AcceptAsync);
     }
 
     /// <summary>Where it listens, with the port that was really taken.</summary>
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
-    /// <summary>Listens on <paramref name="hostPort"/> (see <see cref="ListenAddress"/>); owns the collector from now on.</summary>
+    /// <summary>Listens on <paramref name="hostPort"/> (see <see cref="ListenAddress"/>).</summary>
     /// <exception cref="IOException">With one line for the user: not an address, or the port is taken.</exception>
-    public static MetricsEndpoint Start(string hostPort, MetricsCollector collector)
+    public static MetricsEndpoint Start(string hostPort, MetricsRegistry registry)
     {
         if (!ListenAddress.TryParse(hostPort, out IPEndPoint endPoint, out string error))
         {
@@ -56,7 +58,7 @@ internal sealed class MetricsEndpoint : IDisposable
             throw new IOException($"--metrics: cannot listen on {endPoint}: {reason}", e);
         }
 
-        return new MetricsEndpoint(listener, collector);
+        return new MetricsEndpoint(listener, registry);
     }
 
     /// <summary>Returns when the last request in progress has ended or been cut off.</summary>
@@ -70,7 +72,6 @@ internal sealed class MetricsEndpoint : IDisposable
         }
 
         _listener.Dispose();
-        _collector.Dispose();
         _places.Dispose();
         _stop.Dispose();
     }
@@ -182,7 +183,7 @@ internal sealed class MetricsEndpoint : IDisposable
 
         try
         {
-            return Build("200 OK", PrometheusTextWriter.ContentType, _collector.Collect(), "", request.Method == "GET");
+            return Build("200 OK", ContentType, _registry.Collect(), "", request.Method == "GET");
         }
 #pragma warning disable CA1031 // An observer's failure is the scraper's to see; it must not end the program.
         catch (Exception e)
@@ -193,9 +194,12 @@ internal sealed class MetricsEndpoint : IDisposable
     }
 
     private static byte[] Plain(string status, string text, string header = "", bool withBody = true) =>
-        Build(status, "text/plain; charset=utf-8", $"{text}\n", header, withBody);
+        Build(status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes($"{text}\n"), header, withBody);
 
-    private static byte[] Build(string status, string contentType, string body, string header, bool withBody) =>
-        Encoding.UTF8.GetBytes($"HTTP/1.1 {status}\r\nContent-Type: {contentType}\r\n"
-            + $"Content-Length: {Encoding.UTF8.GetByteCount(body)}\r\n{header}Connection: close\r\n\r\n{(withBody ? body : "")}");
+    private static byte[] Build(string status, string contentType, byte[] body, string header, bool withBody)
+    {
+        byte[] head = Encoding.UTF8.GetBytes($"HTTP/1.1 {status}\r\nContent-Type: {contentType}\r\n"
+            + $"Content-Length: {body.Length}\r\n{header}Connection: close\r\n\r\n");
+        return withBody ? [.. head, .. body] : head;
+    }
 }

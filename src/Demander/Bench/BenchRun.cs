@@ -89,8 +89,8 @@ internal sealed class BenchRun
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
         using IMeasuredPager pager = Composition.StartMeasured(options, loggers);
-        using PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
-        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.CreateCollector());
+        PagerInstruments? instruments = _settings.Metrics is null ? null : new PagerInstruments(pager);
+        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(_settings.Metrics!, instruments.Registry);
         string touches = Path.Combine(directory.Path, "touches");
         WorkerLine worker = WorkerProcess.Run(
             _settings.Breakdown ? Workload with { TouchesFile = touches } : Workload,

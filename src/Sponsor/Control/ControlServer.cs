@@ -32,7 +32,6 @@ internal sealed partial class ControlServer : IDisposable
     private readonly LogBudget _dropLog;
     private readonly byte[] _identity = new byte[256];
     private readonly byte[] _frame = new byte[ZmqSocket.FrameBytesMax];
-    private readonly byte[] _answer = new byte[ZmqSocket.FrameBytesMax];
     private WakeSignal? _wake;
     private ZmqContext? _context;
     private ZmqSocket? _socket;
@@ -157,7 +156,7 @@ internal sealed partial class ControlServer : IDisposable
         }
 
         ReadOnlySpan<byte> identity = _identity.AsSpan(0, identityLength);
-        ControlAnswer? answer = frames == 1 ? _handler.Handle(identity, _frame.AsSpan(0, length)) : null;
+        ControlAnswer? answer = frames == 1 ? _handler.Handle(identity, _frame.AsMemory(0, length)) : null;
         if (answer is null)
         {
             Interlocked.Increment(ref _dropped);
@@ -168,7 +167,7 @@ internal sealed partial class ControlServer : IDisposable
         }
         else if (socket.TrySend(identity, more: true))
         {
-            socket.TrySend(_answer.AsSpan(0, answer.Encode(_answer)));
+            socket.TrySend(answer.Encode());
         }
 
         return true;

@@ -54,7 +54,7 @@ internal sealed partial class RequestHandler(
     public long Refused => Interlocked.Read(ref _refused);
 
     /// <summary>The answer to send; null for what is no control message.</summary>
-    public ControlAnswer? Handle(ReadOnlySpan<byte> identity, ReadOnlySpan<byte> frame)
+    public ControlAnswer? Handle(ReadOnlySpan<byte> identity, ReadOnlyMemory<byte> frame)
     {
         DecodedRequest decoded = RequestDecoder.Decode(frame);
         if (decoded.IsDropped)

@@ -41,7 +41,7 @@ internal sealed partial class SponsorService(
         control.Start();
         _metrics = options.Metrics is null
             ? null
-            : MetricsEndpoint.Start(options.Metrics.ToString(), new MetricsCollector([SponsorInstruments.MeterName]));
+            : MetricsEndpoint.Start(options.Metrics.ToString(), instruments.Registry);
         if (options.Announce)
         {
             Announce();
@@ -62,7 +62,6 @@ internal sealed partial class SponsorService(
         rdma.Dispose();
         store.Dispose();
         _metrics?.Dispose();
-        instruments.Dispose();
         return Task.CompletedTask;
     }
 

@@ -1,5 +1,5 @@
-using Hecatonchire.Control.MessagePack;
 using Hecatonchire.Control.Messages;
+using MessagePack;
 using Xunit;
 
 namespace Hecatonchire.Tests.Control;
@@ -19,11 +19,11 @@ public sealed class MessageTests
         for (int i = 0; i < RoundTrips; i++)
         {
             ControlRequest request = messages.NextRequest();
-            byte[] frame = RandomMessages.Encode(request);
+            byte[] frame = request.Encode();
             DecodedRequest decoded = RequestDecoder.Decode(frame);
             Assert.Null(decoded.Refusal);
             Assert.Equal(request.GetType(), decoded.Request!.GetType());
-            Assert.Equal(frame, RandomMessages.Encode(decoded.Request));
+            Assert.Equal(frame, decoded.Request.Encode());
         }
     }
 
@@ -34,11 +34,11 @@ public sealed class MessageTests
         for (int i = 0; i < RoundTrips; i++)
         {
             ControlAnswer answer = messages.NextAnswer();
-            byte[] frame = RandomMessages.Encode(answer);
+            byte[] frame = answer.Encode();
             ControlAnswer? decoded = AnswerDecoder.Decode(frame);
             Assert.NotNull(decoded);
             Assert.Equal(answer.GetType(), decoded.GetType());
-            Assert.Equal(frame, RandomMessages.Encode(decoded));
+            Assert.Equal(frame, decoded.Encode());
         }
     }
 
@@ -58,7 +58,7 @@ public sealed class MessageTests
                     DecodedRequest request = RequestDecoder.Decode(frame);
                     ControlAnswer? answer = AnswerDecoder.Decode(frame);
                     Assert.False(request.Request is not null && request.Refusal is not null);
-                    Assert.True(new MessagePackReader(frame).TrySkip() || (request.IsDropped && answer is null));
+                    Assert.True((request.IsDropped && answer is null) || IsOneValue(frame));
                     _ = request.IsDropped && answer is null ? refused++ : accepted++;
                 }
                 catch (Exception failure) when (failure is not Xunit.Sdk.XunitException)
@@ -82,11 +82,11 @@ public sealed class MessageTests
             byte[] frame = messages.NextFrame();
             for (int length = 0; length < frame.Length; length++)
             {
-                Assert.True(RequestDecoder.Decode(frame.AsSpan(0, length)).IsDropped);
-                Assert.Null(AnswerDecoder.Decode(frame.AsSpan(0, length)));
+                Assert.True(RequestDecoder.Decode(frame.AsMemory(0, length)).IsDropped);
+                Assert.Null(AnswerDecoder.Decode(frame.AsMemory(0, length)));
             }
 
-            Assert.True(RequestDecoder.Decode([.. frame, 0xC0]).IsDropped);
+            Assert.True(RequestDecoder.Decode((byte[])[.. frame, 0xC0]).IsDropped);
         }
     }
 
@@ -117,24 +117,32 @@ public sealed class MessageTests
     public void The_longest_list_of_slabs_fits_a_frame()
     {
         SlabEntry[] slabs = [.. Enumerable.Repeat(new SlabEntry(ulong.MaxValue, long.MaxValue), ControlProtocol.SlabsPerDemanderMax)];
-        byte[] frame = RandomMessages.Encode(new ListAnswer(ulong.MaxValue, slabs));
+        byte[] frame = new ListAnswer(ulong.MaxValue, slabs).Encode();
         Assert.Equal(slabs, Assert.IsType<ListAnswer>(AnswerDecoder.Decode(frame)).Slabs);
     }
 
+    /// <summary>What the library itself says of the bytes.</summary>
+    private static bool IsOneValue(byte[] frame)
+    {
+        MessagePackReader reader = new(frame);
+        reader.Skip();
+        return reader.End;
+    }
+
     private static byte[] Map(params (string Key, object Value)[] fields) =>
-        MessagePackTests.Write((ref MessagePackWriter writer) =>
+        ControlMapTests.Write((ref MessagePackWriter writer) =>
         {
             writer.WriteMapHeader(fields.Length);
             foreach ((string key, object value) in fields)
             {
-                writer.WriteString(key);
+                writer.Write(key);
                 if (value is string text)
                 {
-                    writer.WriteString(text);
+                    writer.Write(text);
                 }
                 else
                 {
-                    writer.WriteSigned((int)value);
+                    writer.Write((int)value);
                 }
             }
         });

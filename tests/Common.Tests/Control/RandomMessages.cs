@@ -61,7 +61,7 @@ internal sealed class RandomMessages(int seed)
         _ => new ErrorAnswer(Number(), Text(20), Text(200)),
     };
 
-    public byte[] NextFrame() => _random.Next(2) == 0 ? Encode(NextRequest()) : Encode(NextAnswer());
+    public byte[] NextFrame() => _random.Next(2) == 0 ? NextRequest().Encode() : NextAnswer().Encode();
 
     /// <summary>A valid frame with a few bytes changed, inserted or removed, or its end cut off.</summary>
     public byte[] NextMutant()
@@ -91,18 +91,6 @@ internal sealed class RandomMessages(int seed)
     }
 
     public byte[] NextNoise() => Bytes(_random.Next(64));
-
-    public static byte[] Encode(ControlRequest request)
-    {
-        byte[] buffer = new byte[4096];
-        return buffer[..request.Encode(buffer)];
-    }
-
-    public static byte[] Encode(ControlAnswer answer)
-    {
-        byte[] buffer = new byte[ControlProtocol.MessageBytesMax];
-        return buffer[..answer.Encode(buffer)];
-    }
 
     private ulong Number() => (ulong)_random.NextInt64(long.MinValue, long.MaxValue) >> _random.Next(64);
 

@@ -1,4 +1,3 @@
-using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -9,22 +8,18 @@ namespace Hecatonchire.Tests.Metrics;
 
 public sealed class MetricsEndpointTests : IDisposable
 {
-    private readonly Meter _meter = new($"Hecatonchire.Test.{Guid.NewGuid():N}");
     private readonly MetricsEndpoint _endpoint;
     private long _asked;
     private bool _fails;
 
     public MetricsEndpointTests()
     {
-        _meter.CreateObservableCounter("heca_test_asked", () => _fails ? throw new InvalidOperationException("no figure") : ++_asked);
-        _endpoint = MetricsEndpoint.Start("0", new MetricsCollector([_meter.Name]));
+        MetricsRegistry registry = new();
+        registry.Counter("heca_test_asked_total", "Asked.", () => _fails ? throw new InvalidOperationException("no figure") : ++_asked);
+        _endpoint = MetricsEndpoint.Start("0", registry);
     }
 
-    public void Dispose()
-    {
-        _endpoint.Dispose();
-        _meter.Dispose();
-    }
+    public void Dispose() => _endpoint.Dispose();
 
     [Fact]
     public async Task Serves_metrics_to_a_stock_client()
@@ -107,8 +102,7 @@ public sealed class MetricsEndpointTests : IDisposable
     [Fact]
     public void A_port_in_use_is_one_clear_line()
     {
-        using var collector = new MetricsCollector([]);
-        IOException error = Assert.Throws<IOException>(() => MetricsEndpoint.Start($"127.0.0.1:{_endpoint.EndPoint.Port}", collector));
+        IOException error = Assert.Throws<IOException>(() => MetricsEndpoint.Start($"127.0.0.1:{_endpoint.EndPoint.Port}", new MetricsRegistry()));
         Assert.Contains("--metrics: cannot listen on 127.0.0.1:", error.Message, StringComparison.Ordinal);
         Assert.Contains("another program listens there", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', error.Message);
@@ -117,14 +111,12 @@ public sealed class MetricsEndpointTests : IDisposable
     [Fact]
     public void Stops_while_a_client_holds_a_connection_and_frees_the_port()
     {
-        using var collector = new MetricsCollector([]);
-        MetricsEndpoint endpoint = MetricsEndpoint.Start("0", collector);
+        MetricsEndpoint endpoint = MetricsEndpoint.Start("0", new MetricsRegistry());
         int port = endpoint.EndPoint.Port;
         using var silent = new TcpClient("127.0.0.1", port);
         silent.GetStream().Write("GET /met"u8);
         endpoint.Dispose();
-        using var again = new MetricsCollector([]);
-        using MetricsEndpoint second = MetricsEndpoint.Start($"127.0.0.1:{port}", again);
+        using MetricsEndpoint second = MetricsEndpoint.Start($"127.0.0.1:{port}", new MetricsRegistry());
         Assert.Equal(port, second.EndPoint.Port);
     }
 

@@ -40,8 +40,8 @@ public sealed class PagerInstrumentsTests
         };
         var latencies = new LatencyHistogram();
         latencies.Record(13_400);
-        using var instruments = new PagerInstruments(() => snapshot, latencies.CopyTo);
-        using MetricsEndpoint endpoint = MetricsEndpoint.Start("127.0.0.1:0", instruments.CreateCollector());
+        var instruments = new PagerInstruments(() => snapshot, latencies.CopyTo);
+        using MetricsEndpoint endpoint = MetricsEndpoint.Start("127.0.0.1:0", instruments.Registry);
         using var client = new HttpClient();
         string text = await client.GetStringAsync($"http://{endpoint.EndPoint}/metrics");
         string[] expected =
@@ -52,7 +52,7 @@ public sealed class PagerInstrumentsTests
             "resident_bytes 25", "resident_peak_bytes 26", "remote_bytes 27", "write_back_queue_pages 28", "reconnects_total 29",
             "sponsors 30", "sponsors_lost 31", "stripes_lacking 32", "pages_corrupted_total 33", "spilled_bytes 34",
             "transport_info{reason=\"no RDMA device \\\"here\\\"\",transport=\"tcp\"} 1",
-            "fault_latency_seconds_bucket{le=\"1.5E-05\"} 1", "fault_latency_seconds_count 1",
+            "fault_latency_seconds_bucket{le=\"1.5e-05\"} 1", "fault_latency_seconds_count 1",
         ];
         Assert.All(expected, line => Assert.Contains($"\nheca_pager_{line}\n", text, StringComparison.Ordinal));
         Promtool.Check(text);

@@ -32,7 +32,7 @@ internal sealed class RawClient : IDisposable
         }
     }
 
-    public void Send(ControlRequest request) => Send(_buffer[..request.Encode(_buffer)]);
+    public void Send(ControlRequest request) => Send(request.Encode());
 
     public ControlAnswer Receive()
     {
@@ -41,7 +41,7 @@ internal sealed class RawClient : IDisposable
         {
             if (_socket.TryReceive(_buffer, out int length, out _))
             {
-                ControlAnswer? answer = AnswerDecoder.Decode(_buffer.AsSpan(0, length));
+                ControlAnswer? answer = AnswerDecoder.Decode(_buffer.AsMemory(0, length));
                 Assert.NotNull(answer);
                 return answer;
             }

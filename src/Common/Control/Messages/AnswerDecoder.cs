@@ -1,5 +1,5 @@
 using System.Text;
-using Hecatonchire.Control.MessagePack;
+using MessagePack;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -8,7 +8,7 @@ internal static class AnswerDecoder
 {
     private const int TransportsMax = 8;
 
-    public static ControlAnswer? Decode(ReadOnlySpan<byte> frame)
+    public static ControlAnswer? Decode(ReadOnlyMemory<byte> frame)
     {
         if (!ControlMap.TryOpen(frame, out ControlMap map)
             || !map.TryGetUnsigned("v"u8, out ulong version)
@@ -91,7 +91,7 @@ internal static class AnswerDecoder
         string[] transports = new string[count];
         for (int i = 0; i < count; i++)
         {
-            if (!reader.TryReadString(out ReadOnlySpan<byte> transport))
+            if (!ControlMap.TryReadString(ref reader, out ReadOnlySpan<byte> transport))
             {
                 return null;
             }
@@ -111,7 +111,7 @@ internal static class AnswerDecoder
 
     private static ListAnswer? DecodeList(ulong id, ControlMap map)
     {
-        if (!map.TryGetArray("slabs"u8, out ReadOnlySpan<byte> source, out MessagePackReader reader, out int count)
+        if (!map.TryGetArray("slabs"u8, out ReadOnlyMemory<byte> source, out MessagePackReader reader, out int count)
             || count > ControlProtocol.SlabsPerDemanderMax)
         {
             return null;

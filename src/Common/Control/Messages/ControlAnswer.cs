@@ -1,5 +1,6 @@
-using Hecatonchire.Control.MessagePack;
+using System.Buffers;
 using Hecatonchire.Units;
+using MessagePack;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -8,21 +9,23 @@ internal abstract record ControlAnswer(ulong Id)
 {
     public abstract string Type { get; }
 
-    /// <summary>Encodes into the buffer and returns the length. Throws where it does not fit, which a bound has to prevent.</summary>
-    public int Encode(Span<byte> buffer)
+    /// <summary>The frame to send. Throws where it would exceed <see cref="ControlProtocol.MessageBytesMax"/>, which a bound has to prevent.</summary>
+    public byte[] Encode()
     {
-        MessagePackWriter writer = new(buffer);
+        ArrayBufferWriter<byte> frame = new();
+        MessagePackWriter writer = new(frame);
         writer.WriteMapHeader(3 + FieldCount);
         writer.WriteString("v"u8);
-        writer.WriteUnsigned(ControlProtocol.Version);
+        writer.Write(ControlProtocol.Version);
         writer.WriteString("type"u8);
-        writer.WriteString(Type);
+        writer.Write(Type);
         writer.WriteString("id"u8);
-        writer.WriteUnsigned(Id);
+        writer.Write(Id);
         WriteFields(ref writer);
-        return writer.IsOverflown
-            ? throw new InvalidOperationException($"a control message of type {Type} exceeds {buffer.Length} bytes")
-            : writer.Length;
+        writer.Flush();
+        return frame.WrittenCount <= ControlProtocol.MessageBytesMax
+            ? frame.WrittenSpan.ToArray()
+            : throw new InvalidOperationException($"a control message of type {Type} exceeds {ControlProtocol.MessageBytesMax} bytes");
     }
 
     protected virtual int FieldCount => 0;
@@ -34,7 +37,7 @@ internal abstract record ControlAnswer(ulong Id)
     protected static void Write(ref MessagePackWriter writer, ReadOnlySpan<byte> key, long value)
     {
         writer.WriteString(key);
-        writer.WriteUnsigned((ulong)value);
+        writer.Write((ulong)value);
     }
 }
 
@@ -48,9 +51,9 @@ internal sealed record ErrorAnswer(ulong Id, string Code, string Message) : Cont
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("code"u8);
-        writer.WriteString(Code);
+        writer.Write(Code);
         writer.WriteString("message"u8);
-        writer.WriteString(Message);
+        writer.Write(Message);
     }
 }
 
@@ -87,9 +90,9 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("sponsor"u8);
-        writer.WriteBinary(WireId.ToBytes(Sponsor));
+        writer.Write(WireId.ToBytes(Sponsor));
         writer.WriteString("instance"u8);
-        writer.WriteBinary(WireId.ToBytes(Instance));
+        writer.Write(WireId.ToBytes(Instance));
         Write(ref writer, "page_size"u8, PageSize);
         Write(ref writer, "data_port"u8, DataPort);
         Write(ref writer, "offered_bytes"u8, OfferedBytes);
@@ -102,7 +105,7 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
         writer.WriteArrayHeader(Transports.Count);
         foreach (string transport in Transports)
         {
-            writer.WriteString(transport);
+            writer.Write(transport);
         }
     }
 }
@@ -117,7 +120,7 @@ internal sealed record TokenAnswer(ulong Id, byte[] Token, int DataPort, long Va
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("token"u8);
-        writer.WriteBinary(Token);
+        writer.Write(Token);
         Write(ref writer, "data_port"u8, DataPort);
         Write(ref writer, "valid_ms"u8, ValidMs);
     }
@@ -132,7 +135,7 @@ internal sealed record AllocateAnswer(ulong Id, ulong Slab, long Bytes) : Contro
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("slab"u8);
-        writer.WriteUnsigned(Slab);
+        writer.Write(Slab);
         Write(ref writer, "bytes"u8, Bytes);
     }
 }
@@ -152,9 +155,9 @@ internal sealed record KeyAnswer(ulong Id, ulong Address, uint Key) : ControlAns
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("address"u8);
-        writer.WriteUnsigned(Address);
+        writer.Write(Address);
         writer.WriteString("key"u8);
-        writer.WriteUnsigned(Key);
+        writer.Write(Key);
     }
 }
 
@@ -181,7 +184,7 @@ internal sealed record ListAnswer(ulong Id, IReadOnlyList<SlabEntry> Slabs) : Co
         {
             writer.WriteMapHeader(2);
             writer.WriteString("slab"u8);
-            writer.WriteUnsigned(entry.Slab);
+            writer.Write(entry.Slab);
             Write(ref writer, "bytes"u8, entry.Bytes);
         }
     }

@@ -1,5 +1,6 @@
-using Hecatonchire.Control.MessagePack;
+using System.Buffers;
 using Hecatonchire.Units;
+using MessagePack;
 
 namespace Hecatonchire.Control.Messages;
 
@@ -8,21 +9,23 @@ internal abstract record ControlRequest(ulong Id)
 {
     public abstract string Type { get; }
 
-    /// <summary>Encodes into the buffer and returns the length. Throws where it does not fit (a name that is too long).</summary>
-    public int Encode(Span<byte> buffer)
+    /// <summary>The frame to send. Throws where it would exceed <see cref="ControlProtocol.MessageBytesMax"/>.</summary>
+    public byte[] Encode()
     {
-        MessagePackWriter writer = new(buffer);
+        ArrayBufferWriter<byte> frame = new();
+        MessagePackWriter writer = new(frame);
         writer.WriteMapHeader(3 + FieldCount);
         writer.WriteString("v"u8);
-        writer.WriteUnsigned(ControlProtocol.Version);
+        writer.Write(ControlProtocol.Version);
         writer.WriteString("type"u8);
-        writer.WriteString(Type);
+        writer.Write(Type);
         writer.WriteString("id"u8);
-        writer.WriteUnsigned(Id);
+        writer.Write(Id);
         WriteFields(ref writer);
-        return writer.IsOverflown
-            ? throw new InvalidOperationException($"a control message of type {Type} exceeds {buffer.Length} bytes")
-            : writer.Length;
+        writer.Flush();
+        return frame.WrittenCount <= ControlProtocol.MessageBytesMax
+            ? frame.WrittenSpan.ToArray()
+            : throw new InvalidOperationException($"a control message of type {Type} exceeds {ControlProtocol.MessageBytesMax} bytes");
     }
 
     protected virtual int FieldCount => 0;
@@ -42,9 +45,9 @@ internal sealed record HelloRequest(ulong Id, Guid Demander, string Name) : Cont
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("demander"u8);
-        writer.WriteBinary(WireId.ToBytes(Demander));
+        writer.Write(WireId.ToBytes(Demander));
         writer.WriteString("name"u8);
-        writer.WriteString(Name);
+        writer.Write(Name);
     }
 }
 
@@ -64,7 +67,7 @@ internal sealed record AllocateRequest(ulong Id, long Bytes) : ControlRequest(Id
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("bytes"u8);
-        writer.WriteUnsigned((ulong)Bytes);
+        writer.Write((ulong)Bytes);
     }
 }
 
@@ -78,7 +81,7 @@ internal sealed record FreeRequest(ulong Id, ulong Slab) : ControlRequest(Id)
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("slab"u8);
-        writer.WriteUnsigned(Slab);
+        writer.Write(Slab);
     }
 }
 
@@ -92,9 +95,9 @@ internal sealed record KeyRequest(ulong Id, ulong Slab, uint Domain) : ControlRe
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("slab"u8);
-        writer.WriteUnsigned(Slab);
+        writer.Write(Slab);
         writer.WriteString("domain"u8);
-        writer.WriteUnsigned(Domain);
+        writer.Write(Domain);
     }
 }
 
@@ -124,9 +127,9 @@ internal sealed record OfferRequest(ulong Id, long Bytes, byte[] Key) : ControlR
     protected override void WriteFields(ref MessagePackWriter writer)
     {
         writer.WriteString("bytes"u8);
-        writer.WriteUnsigned((ulong)Bytes);
+        writer.Write((ulong)Bytes);
         writer.WriteString("key"u8);
-        writer.WriteBinary(Key);
+        writer.Write(Key);
     }
 }
 

@@ -15,7 +15,7 @@ internal readonly record struct DecodedRequest(ControlRequest? Request, ErrorAns
 /// <summary>Decodes requests from bytes that anybody may have sent. Never throws.</summary>
 internal static class RequestDecoder
 {
-    public static DecodedRequest Decode(ReadOnlySpan<byte> frame)
+    public static DecodedRequest Decode(ReadOnlyMemory<byte> frame)
     {
         if (!ControlMap.TryOpen(frame, out ControlMap map)
             || !map.TryGetUnsigned("v"u8, out ulong version)

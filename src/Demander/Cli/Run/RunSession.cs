@@ -42,8 +42,8 @@ internal static partial class RunSession
         }
 
         OpenedPager? opened = (pager as RemotePager)?.Opened;
-        using PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
-        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.CreateCollector());
+        PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
+        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.Registry);
         if (metrics is not null)
         {
             ServingMetrics(log, metrics.EndPoint);

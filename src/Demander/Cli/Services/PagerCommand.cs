@@ -137,8 +137,8 @@ internal static class PagerCommand
         PagerHost.TrySpill(options.Borrowing.Spill);
         CheckSponsors(options, loggers.CreateLogger("heca.pager"));
         using var service = new PagerService(options, startPager, loggers);
-        using PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
-        using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.CreateCollector());
+        PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
+        using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.Registry);
         Preparation.Wait();
         output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Borrowing.Names}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
         output.Flush();
