@@ -1,18 +1,5 @@
 namespace Hecatonchire.Transport.Striped;
 
-/// <summary>Which replica a read goes to, as dm-multipath's path selectors have it.</summary>
-internal enum ReadPolicy
-{
-    /// <summary>Where a page is expected soonest: by how long single pages took lately and by how much is in flight.</summary>
-    ServiceTime,
-
-    /// <summary>Where the least is in flight.</summary>
-    ShortestQueue,
-
-    /// <summary>Each in turn.</summary>
-    RoundRobin,
-}
-
 /// <summary>
 /// The sponsors that a program's stripes are on, and the two connections over all of them: <see cref="Reader"/> and <see cref="Writer"/>. A sponsor has a number
 /// while it is here. Used by the pager thread only, or before it runs.
