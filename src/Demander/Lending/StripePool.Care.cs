@@ -132,6 +132,19 @@ internal sealed partial class StripePool
         }
     }
 
+    private void GiveBackOnceQuiet((int Sponsor, ulong Slab)[] replicas)
+    {
+        foreach ((int sponsor, ulong slab) in replicas)
+        {
+            if (_links.Of(sponsor) is { } link)
+            {
+                _dropped.Enqueue((link, slab, System.Diagnostics.Stopwatch.GetTimestamp()));
+            }
+        }
+
+        WakeCare();
+    }
+
     /// <summary>What replicas were on that are out is given back, once nothing in flight is about it.</summary>
     private void FreeDropped()
     {

@@ -117,17 +117,27 @@ internal sealed partial class StripePool
         for (bool isRemoved = true; isRemoved;)
         {
             (int Sponsor, ulong Slab)[] replicas = [];
+            bool isInUse = false;
             _runOn(() =>
             {
                 isRemoved = Slots.TryRemoveIdle(needed(), out ulong number, out _);
                 if (isRemoved)
                 {
                     replicas = [.. Set.Stripes[number]!.Replicas.Where(replica => replica.State != ReplicaState.None).Select(replica => (replica.Sponsor, replica.Slab))];
+                    isInUse = Set.IsInUse(number);
                     Set.Stripes.Remove(number);
                     Write(number);
                 }
             });
-            _placement.GiveBack(replicas);
+            if (isInUse)
+            {
+                // A read that nobody waits for any more, or a copy: a request for a slab that is gone would end the connection.
+                GiveBackOnceQuiet(replicas);
+            }
+            else
+            {
+                _placement.GiveBack(replicas);
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ internal sealed partial class StripePool : IDisposable
         _placement = new SlabPlacement(borrowing, _links);
         Demander = lenders[0].Client.Demander;
         _absent = [.. borrowing.Sponsors.Where(sponsor => !lenders.Any(lender => lender.Endpoint == sponsor))];
-        Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax)
+        Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax, borrowing is { Hedge: true, Replicas: > 1 } ? new Hedging() : null)
         {
             OnSponsorLost = NoteSponsorLost,
             OnReplicaLost = NoteReplicaLost,
@@ -68,6 +68,7 @@ internal sealed partial class StripePool : IDisposable
             if (borrowing.Sponsors.Count > 1 || _spill is not null)
             {
                 Set.Copier = new StripeCopier(Set, Slots.FindUsed) { OnFilled = NoteFilled };
+                Set.Repair = new StripeRepair(Set);
             }
         }
         catch
@@ -104,8 +105,7 @@ internal sealed partial class StripePool : IDisposable
     /// <summary>How often data connections were rebuilt.</summary>
     public long Reconnects => _links.Now().Sum(link => link.Rebuilds);
 
-    /// <summary>How often what came from a sponsor was not what had been written.</summary>
-    public long Corrupted => _corruptedBy.Sum();
+    public StripeCounts Counts => new(_corruptedBy.Sum(), Set.Repair?.Repaired ?? 0, Set.Reader.ReadsHedged, Set.Reader.HedgesWon);
 
     /// <summary>Sponsors that are not lost.</summary>
     public int Sponsors => _links.Now().Count(link => link is SponsorLink && !link.IsLost);
@@ -165,6 +165,7 @@ internal sealed partial class StripePool : IDisposable
         _isDisposed = true;
         Slots.Dispose();
         Set.Copier?.Dispose();
+        Set.Repair?.Dispose();
         Set.Reader.Dispose();
         Set.Writer.Dispose();
         for (int number = 0; freesStripes && number < Set.Stripes.Count; number++)

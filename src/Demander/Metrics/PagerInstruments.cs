@@ -67,6 +67,9 @@ internal sealed class PagerInstruments : IDisposable
         Gauge("heca_pager_sponsors_lost", "{sponsor}", "Sponsors that are lost and have not come back.", s => s.SponsorsLost);
         Gauge("heca_pager_spilled_bytes", "By", "What the spill file takes of its disk: no sponsor had room.", s => s.SpilledBytes);
         Counter("heca_pager_pages_corrupted", "{page}", "Times that what came from a sponsor was not what had been written; it was read again.", s => s.PagesCorrupted);
+        Counter("heca_pager_pages_repaired", "{page}", "Pages that were written anew to a replica that did not have them as they were written.", s => s.PagesRepaired);
+        Counter("heca_pager_reads_hedged", "{read}", "Reads that were late and were asked of a second replica.", s => s.ReadsHedged);
+        Counter("heca_pager_hedges_won", "{read}", "Those of them that the second replica answered first.", s => s.HedgesWon);
         Gauge("heca_pager_stripes_lacking", "{stripe}", "Stripes that have fewer replicas than they should.", s => s.StripesLacking);
         _meter.CreateObservableGauge(
             "heca_pager_transport_info", ObserveTransport, null, "The transport in use (label), and why it was taken.");

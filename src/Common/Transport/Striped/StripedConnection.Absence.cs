@@ -23,6 +23,20 @@ internal sealed unsafe partial class StripedConnection
         return true;
     }
 
+    /// <summary>True while anything in flight is about a stripe, something that nobody waits for included.</summary>
+    internal bool IsInUse(ulong stripe)
+    {
+        foreach (ref readonly StripedRequest request in _requests.All)
+        {
+            if (request.Pages > 0 && request.Stripe == stripe)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>A sponsor is away: what another can do is asked of it, and what no other can waits.</summary>
     private void Withdraw(int sponsor, ISponsorConnection connection)
     {
@@ -51,8 +65,14 @@ internal sealed unsafe partial class StripedConnection
     private void Withdrawn(int place, int sponsor)
     {
         ref StripedRequest request = ref _requests[place];
+        if (request.IsAbandoned)
+        {
+            EndAbandoned(place, sponsor);
+            return;
+        }
+
         StripeTable.Stripe? stripe = _set.Stripes[request.Stripe];
-        if (stripe is not null && _isWriter && !request.IsCopy && !IsLiveElsewhere(stripe, sponsor))
+        if (stripe is not null && _isWriter && !request.IsOwn && !IsLiveElsewhere(stripe, sponsor))
         {
             int replica = SponsorSet.Find(stripe, sponsor);
             if (replica >= 0 && stripe.Replicas[replica].State == ReplicaState.Live)
@@ -77,13 +97,13 @@ internal sealed unsafe partial class StripedConnection
         }
     }
 
-    /// <summary>True when something in flight on a sponsor could be had from another that is here.</summary>
+    /// <summary>True when something in flight on a sponsor could be had from another that is here, or was.</summary>
     private bool HasAlternative(int sponsor)
     {
         ulong bit = 1UL << sponsor;
         foreach (ref StripedRequest request in _requests.All)
         {
-            if ((request.Posted & bit) != 0 && _set.Stripes[request.Stripe] is { } stripe && IsLiveElsewhere(stripe, sponsor))
+            if ((request.Posted & bit) != 0 && (request.IsAbandoned || (_set.Stripes[request.Stripe] is { } stripe && IsLiveElsewhere(stripe, sponsor))))
             {
                 return true;
             }

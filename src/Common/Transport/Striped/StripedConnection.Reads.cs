@@ -16,7 +16,7 @@ internal sealed unsafe partial class StripedConnection
         bool isFull = false;
         for (int away = 0; stripe is not null && away < 2 && !isFull;)
         {
-            if (away == 1 && request.Wrong != 0 && !HasOther(stripe, request.Wrong) && ++request.Attempts < AttemptsMax)
+            if (away == 1 && request.Wrong != 0 && !stripe.HasLiveBut(request.Wrong) && ++request.Attempts < AttemptsMax)
             {
                 // Each has answered wrong: all are asked again.
                 (request.Wrong, away) = (0, 0);
@@ -51,7 +51,7 @@ internal sealed unsafe partial class StripedConnection
                 if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
                 {
                     // What the program writes to while it is copied is of either version, and copied again.
-                    return request.IsCopy && _set.Copier!.IsDirty((int)request.Cookie);
+                    return request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie);
                 }
             }
         }
@@ -59,27 +59,41 @@ internal sealed unsafe partial class StripedConnection
         return true;
     }
 
+    /// <summary>Those of an answer that are wrong are written anew where there is another replica to have them from.</summary>
+    private void NoteWrongPages(in StripedRequest request, int sponsor)
+    {
+        if (_set.Stripes[request.Stripe] is not { } stripe || !stripe.HasLiveBut(1UL << sponsor))
+        {
+            return;
+        }
+
+        for (int i = 0; i < request.Pages; i++)
+        {
+            uint slot = request.Slot + (uint)i;
+            if (stripe.Sums[slot] != 0 && stripe.Sums[slot] != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+            {
+                _set.Repair!.Note(request.Stripe, slot, sponsor);
+            }
+        }
+    }
+
     /// <summary>A sponsor's answer is wrong: it is asked of the next, or of all again, or given up.</summary>
     private void FindElsewhere(int place, int sponsor)
     {
         ref StripedRequest request = ref _requests[place];
         _set.OnCorrupted?.Invoke(sponsor);
+        if (_set.Repair is not null && request.Owner != StripedOwner.Repair)
+        {
+            NoteWrongPages(in request, sponsor);
+        }
+
         request.Posted &= ~(1UL << sponsor);
         _members[sponsor].InFlight--;
         request.Wrong |= 1UL << sponsor;
-        DirectElsewhere(place);
-    }
-
-    private static bool HasOther(StripeTable.Stripe stripe, ulong sponsors)
-    {
-        foreach (Replica replica in stripe.Replicas)
+        _hedges?.Unwatch(place);
+        if (!LeaveToTwin(place))
         {
-            if (replica.State == ReplicaState.Live && (sponsors & (1UL << replica.Sponsor)) == 0)
-            {
-                return true;
-            }
+            DirectElsewhere(place);
         }
-
-        return false;
     }
 }

@@ -11,7 +11,7 @@ internal sealed unsafe partial class StripedConnection
     {
         foreach (ref readonly StripedRequest request in _requests.All)
         {
-            if (request.Stripe == stripe && request.Pages > 0 && !request.IsCopy && request.Slot < slot + (uint)pages && request.Slot + (uint)request.Pages > slot)
+            if (request.Stripe == stripe && request.Pages > 0 && !request.IsOwn && request.Slot < slot + (uint)pages && request.Slot + (uint)request.Pages > slot)
             {
                 return true;
             }
@@ -23,6 +23,7 @@ internal sealed unsafe partial class StripedConnection
     private void NoteWrite(ulong number, uint slot, int pages, byte* buffer)
     {
         _set.Copier?.NoteWrite(number, slot, pages);
+        _set.Repair?.NoteWrite(number, slot, pages);
         if (_set.Stripes[number] is { } stripe)
         {
             for (int i = 0; i < pages; i++)
@@ -80,6 +81,7 @@ internal sealed unsafe partial class StripedConnection
             return Route.Taken;
         }
 
+        // No room, or the only one that is here is being repaired.
         bool isFull = request.Wanted != 0;
         request.Wanted = 0;
         return isFull ? Route.Full : stripe.IsLost ? Route.Nowhere : DirectWrite(place);
@@ -92,6 +94,12 @@ internal sealed unsafe partial class StripedConnection
         for (ulong left = request.Wanted; left != 0; left &= left - 1)
         {
             int sponsor = BitOperations.TrailingZeroCount(left);
+            if (_set.Repair is { } repair && repair.IsWriting(sponsor, request.Stripe, request.Slot, request.Pages))
+            {
+                // It waits there until the older page has been written.
+                continue;
+            }
+
             if (SponsorSet.Find(stripe, sponsor) < 0 || (!TryPostTo(sponsor, place, stripe) && _members.NoteIfLost(sponsor)))
             {
                 request.Wanted &= ~(1UL << sponsor);

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Hecatonchire.Transport.Striped;
 
 /// <summary>
@@ -35,10 +33,20 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         Nowhere,
     }
 
-    public StripedConnection(SponsorSet set, bool isWriter, ReadPolicy policy)
+    /// <param name="set">Whose direction this is.</param>
+    /// <param name="isWriter">Which.</param>
+    /// <param name="policy">Which replica reads go to.</param>
+    /// <param name="hedging">When a late read is asked of a second replica; null: never.</param>
+    public StripedConnection(SponsorSet set, bool isWriter, ReadPolicy policy, Hedging? hedging)
     {
         (_set, _isWriter, _members) = (set, isWriter, new StripeMembers(set));
         _choice = new ReadChoice(_members, policy);
+        if (hedging is not null)
+        {
+            // With no sponsor yet it cannot fail.
+            _hedges = new ReadHedges(hedging);
+            _ = _members.Register(_hedges.Memory, ReadHedges.Bytes);
+        }
     }
 
     public string Transport => _members.Transport;
@@ -56,8 +64,9 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
 
     public uint WaitEvents => Interop.Libc.EPOLLIN;
 
-    /// <summary>The longest sleep, so that a sponsor's silence is noticed.</summary>
-    public int WaitMsMax => _set.Copier is { IsBusy: true } ? 1 : _requests.FreeCount < StripedRequests.Max ? LookMs : int.MaxValue;
+    /// <summary>The longest sleep, so that a late read and a sponsor's silence are noticed.</summary>
+    public int WaitMsMax => _set.Copier is { IsBusy: true } || _set.Repair is { IsBusy: true } || _hedges is { IsWatching: true } ? 1
+        : _requests.FreeCount < StripedRequests.Max ? LookMs : int.MaxValue;
 
     public bool TryPostRead(ulong cookie, ulong slab, uint slot, int pages, byte* buffer) => TryPost(cookie, slab, slot, pages, buffer);
 
@@ -69,6 +78,7 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         {
             // Its reads go out with the reader's, in the same round.
             _set.Copier?.Step();
+            _set.Repair?.Step();
         }
 
         PostAgain();
@@ -88,6 +98,7 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
             done = Poll(sponsor, completions, done);
         }
 
+        HedgeLate();
         Look();
         PostAgain();
         return TakeEnded(completions, done);
@@ -119,7 +130,12 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
 
     public void Unregister(byte* memory) => _members.Unregister(memory);
 
-    public void Dispose() => _members.Dispose();
+    /// <summary>Nothing uses the buffers of what was in flight any more.</summary>
+    public void Dispose()
+    {
+        _members.Dispose();
+        _hedges?.Dispose();
+    }
 
     internal bool Knows(int sponsor) => _members.Knows(sponsor);
 
@@ -128,8 +144,10 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
 
     internal void Remove(int sponsor) => _members.Remove(sponsor);
 
-    /// <summary>The copier's READ, or its WRITE to one sponsor; <see cref="StripeCopier.NoteEnd"/> is told its end.</summary>
-    internal bool TryPostCopy(int window, ulong stripe, uint slot, int pages, byte* buffer, int target)
+    /// <summary>
+    /// A READ or WRITE of the copier's or the repairer's, whose end they are told: of one sponsor, or a READ of any (<paramref name="target"/> -1) but some, by their bits.
+    /// </summary>
+    internal bool TryPostOwn(StripedOwner owner, int number, ulong stripe, uint slot, int pages, byte* buffer, int target, ulong excluded = 0)
     {
         if (_requests.FreeCount == 0 || _set.Stripes[stripe] is not { } known)
         {
@@ -137,14 +155,24 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         }
 
         int place = _requests.Next;
-        _requests[place] = new StripedRequest { Cookie = (ulong)window, Stripe = stripe, Slot = slot, Pages = pages, Buffer = buffer, IsCopy = true };
+        _requests[place] = new StripedRequest
+        {
+            Cookie = (ulong)number,
+            Stripe = stripe,
+            Slot = slot,
+            Pages = pages,
+            Buffer = buffer,
+            Owner = owner,
+            IsDirected = target >= 0,
+            Wrong = excluded,
+        };
+        _requests.Take();
         if (target >= 0 ? SponsorSet.Find(known, target) >= 0 && TryPostTo(target, place, known) : DirectRead(place) == Route.Taken)
         {
-            _requests.Take();
             return true;
         }
 
-        _requests[place] = default;
+        _requests.Release(place);
         return false;
     }
 
@@ -156,18 +184,24 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         }
 
         int place = _requests.Next;
-        _requests[place] = new StripedRequest { Cookie = cookie, Stripe = stripe, Slot = slot, Pages = pages, Buffer = buffer };
+        ref StripedRequest request = ref _requests[place];
+        request = new StripedRequest { Cookie = cookie, Stripe = stripe, Slot = slot, Pages = pages, Buffer = buffer };
+        LandApart(ref request);
+        _requests.Take();
         Route route = Direct(place);
         if (route == Route.Full)
         {
-            _requests[place] = default;
+            Discard(place);
             return false;
         }
 
-        _requests.Take();
         if (_isWriter)
         {
             NoteWrite(stripe, slot, pages, buffer);
+        }
+        else if (pages == 1)
+        {
+            _hedges?.NoteRead();
         }
 
         if (route == Route.Nowhere)
@@ -198,9 +232,14 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
             member.ProgressAt = _set.Clock();
         }
 
-        request.PostedAt = Stopwatch.GetTimestamp();
+        request.PostedAt = _set.Ticks();
         request.Posted |= 1UL << sponsor;
         request.Wanted &= ~(1UL << sponsor);
+        if (request is { IsApart: true, Twin: 0 })
+        {
+            _hedges!.Watch(place);
+        }
+
         return true;
     }
 
@@ -226,10 +265,16 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
             bool isDone = _polled[i].Status == DataStatus.Done;
             if (isDone && _requests[place].Pages == 1)
             {
-                ReadChoice.NoteService(ref member, Stopwatch.GetTimestamp() - _requests[place].PostedAt);
+                long took = _set.Ticks() - _requests[place].PostedAt;
+                ReadChoice.NoteService(ref member, took);
+                _hedges?.Delays.Note(took);
             }
 
-            if (!_isWriter && (_polled[i].Status == DataStatus.Lost || (isDone && !IsRight(in _requests[place]))))
+            if (_requests[place].IsAbandoned)
+            {
+                EndAbandoned(place, sponsor);
+            }
+            else if (!_isWriter && (_polled[i].Status == DataStatus.Lost || (isDone && !IsRight(in _requests[place]))))
             {
                 FindElsewhere(place, sponsor);
             }
@@ -247,48 +292,9 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         return done;
     }
 
-    /// <summary>A sponsor has answered a request, or will not. True when that ends it well; what is to be said or done else is noted.</summary>
-    private bool Finish(int place, int sponsor, bool isDone)
-    {
-        ref StripedRequest request = ref _requests[place];
-        ulong bit = 1UL << sponsor;
-        request.Posted &= ~bit;
-        _members[sponsor].InFlight--;
-        if (!_isWriter)
-        {
-            if (!isDone)
-            {
-                DirectElsewhere(place);
-            }
-
-            return isDone;
-        }
-
-        if (isDone)
-        {
-            request.Done |= bit;
-        }
-        else
-        {
-            _set.DropReplica(request.Stripe, sponsor);
-        }
-
-        if (request.IsCopy)
-        {
-            if (!isDone)
-            {
-                _failed.Add(place);
-            }
-
-            return isDone;
-        }
-
-        return request.Posted == 0 && request.Wanted == 0 && EndWrite(place);
-    }
-
     private void DirectElsewhere(int place)
     {
-        switch (Direct(place))
+        switch (_requests[place].IsDirected ? Route.Nowhere : Direct(place))
         {
             case Route.Full:
                 Queue(place);
@@ -340,47 +346,6 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         {
             _requests[place].IsQueued = true;
             _again.Add(place);
-        }
-    }
-
-    private int TakeEnded(Span<DataCompletion> completions, int done)
-    {
-        while (done < completions.Length && _done.Count > 0)
-        {
-            Tell(_done.Take(), DataStatus.Done, completions, ref done);
-        }
-
-        while (done < completions.Length && _failed.Count > 0)
-        {
-            Tell(_failed.Take(), DataStatus.Disconnected, completions, ref done);
-        }
-
-        while (done < completions.Length && _lost.Count > 0)
-        {
-            int place = _lost.Take();
-            if (!_requests[place].IsCopy)
-            {
-                _set.OnGivenUp?.Invoke(_requests[place].Stripe, _requests[place].Pages);
-            }
-
-            Tell(place, DataStatus.Lost, completions, ref done);
-        }
-
-        return done;
-    }
-
-    /// <summary>A request has ended: its place is free, and who made it is told.</summary>
-    private void Tell(int place, DataStatus status, Span<DataCompletion> completions, ref int done)
-    {
-        StripedRequest request = _requests[place];
-        _requests.Release(place);
-        if (request.IsCopy)
-        {
-            _set.Copier?.NoteEnd((int)request.Cookie, status);
-        }
-        else
-        {
-            completions[done++] = new DataCompletion(request.Cookie, status);
         }
     }
 }

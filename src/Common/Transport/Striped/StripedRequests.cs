@@ -19,11 +19,41 @@ internal unsafe struct StripedRequest
     public ulong Wrong;
     public int Attempts;
 
+    /// <summary>The place + 1 of the other READ that asks for the same; 0: none. Both are in flight then, on one sponsor each.</summary>
+    public int Twin;
+
+    /// <summary>The one of the two that was posted because the other was late.</summary>
+    public bool IsHedge;
+
+    /// <summary>Its twin was answered: nobody waits for it, but it is in flight.</summary>
+    public bool IsAbandoned;
+
+    /// <summary>Its buffer is a page of <see cref="ReadHedges"/>, not the caller's.</summary>
+    public bool IsApart;
+
     /// <summary>It waits for room.</summary>
     public bool IsQueued;
 
-    /// <summary>The copier's, not the caller's: the cookie is its window.</summary>
-    public bool IsCopy;
+    /// <summary>Only of the sponsor that it was posted to; of no other when that one's answer is wrong.</summary>
+    public bool IsDirected;
+
+    /// <summary>Who made it.</summary>
+    public StripedOwner Owner;
+
+    /// <summary>The connection's own, not the caller's: the cookie is the owner's number for it.</summary>
+    public readonly bool IsOwn => Owner != StripedOwner.Caller;
+}
+
+/// <summary>Who makes requests of a <see cref="StripedConnection"/>, and is told their ends.</summary>
+internal enum StripedOwner : byte
+{
+    Caller,
+
+    /// <summary><see cref="StripeCopier"/>.</summary>
+    Copier,
+
+    /// <summary><see cref="StripeRepair"/>.</summary>
+    Repair,
 }
 
 /// <summary>The places of the requests of a connection, all had at construction; a sponsor's connection knows each request by its place.</summary>
