@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Hecatonchire.Host;
 using Hecatonchire.Lending;
+using Hecatonchire.Pager;
 using Hecatonchire.Tests.Harness;
 using Xunit;
 
@@ -29,6 +30,29 @@ public class CorruptionTests
         Assert.Equal(0, paged.Host.Snapshot().PagesLost);
         Assert.InRange(paged.Host.Snapshot().PagesCorrupted, 50, long.MaxValue);
         Assert.InRange(wire.Flips, 50, long.MaxValue);
+        Assert.Null(paged.Host.Failure);
+        Assert.InRange(paged.Host.Snapshot().PagesRepaired, ofWrites > 0 ? 1 : 0, paged.Host.Snapshot().PagesCorrupted);
+    }
+
+    /// <summary>What was damaged on its way to the sponsor while its network was bad is written there anew from the other replica.</summary>
+    [Fact]
+    public void Pages_that_lie_wrong_on_a_replica_are_written_there_anew_as_they_are_read()
+    {
+        using var good = new SponsorProcess("256MiB");
+        using var bad = new SponsorProcess("256MiB");
+        using var wire = new WireProxy(bad, "127.0.0.2") { FlipsOfWrites = 0.02 };
+        using var paged = new PagedProgram(new Borrowing { Sponsors = [good.Endpoint, wire.Endpoint], Replicas = 2, ReadPolicy = Transport.Striped.ReadPolicy.RoundRobin }, "8MiB");
+        using Process program = paged.Start(Programs.Test, ["idle", "48"]);
+        Assert.Equal("ready", program.StandardOutput.ReadLine());
+
+        // The pages that lie wrong are found as they are read: the program has read them all once, and reads them again now.
+        wire.FlipsOfWrites = 0;
+        program.StandardInput.WriteLine();
+        Assert.Equal("ok", program.StandardOutput.ReadLine());
+        Assert.True(program.WaitForExit(s_deadline));
+        PagerSnapshot figures = paged.Host.Snapshot();
+        Assert.InRange(figures.PagesRepaired, 10, figures.PagesCorrupted);
+        Assert.Equal(0, figures.PagesLost);
         Assert.Null(paged.Host.Failure);
     }
 

@@ -114,6 +114,7 @@ public sealed partial class ReplicationTests : IDisposable
     [InlineData("--replicas 9", "write a number from 1 to 3")]
     [InlineData("--stripe 3MiB", "write a power of two")]
     [InlineData("--read-policy best", "--read-policy 'best'")]
+    [InlineData("--hedge maybe", "--hedge 'maybe'")]
     public void Wrong_ways_to_spread_are_told_in_one_line(string options, string expected)
     {
         StartSponsors(1);

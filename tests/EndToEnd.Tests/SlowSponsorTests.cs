@@ -3,6 +3,7 @@ using System.Globalization;
 using Hecatonchire.Host;
 using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
+using Hecatonchire.Pager;
 using Hecatonchire.Tests.Harness;
 using Hecatonchire.Transport.Striped;
 using Xunit;
@@ -48,6 +49,83 @@ public class SlowSponsorTests
         string figures = $"microseconds: {Describe(healthy)}; with a slow replica {Describe(slowed)}";
         TestContext.Current.TestOutputHelper?.WriteLine(figures);
         Assert.True(Median(slowed, 0.99) <= 3 * Median(healthy, 0.99), figures);
+    }
+
+    /// <summary>Each of two sponsors stops answering for some milliseconds now and then, in turns: who reads from the one that has stopped has the page of the other.</summary>
+    [Fact]
+    public void A_read_that_is_late_is_answered_by_the_other_replica_and_few_are_asked_twice()
+    {
+        using var one = new SponsorProcess("256MiB");
+        using var other = new SponsorProcess("256MiB");
+        using WireProxy first = new(one, "127.0.0.2"), second = new(other, "127.0.0.3");
+        using var paged = new PagedProgram(new Borrowing { Sponsors = [first.Endpoint, second.Endpoint], Replicas = 2 }, "16MiB");
+        using (new Stalls(first, second))
+        {
+            (int exitCode, string output, string error) = paged.Run(Programs.Test, ["walk", "64", "2", "10000"]);
+            Assert.True(exitCode == 0 && output == "ok\n", output + error);
+        }
+
+        PagerSnapshot figures = paged.Host.Snapshot();
+        Assert.Equal(0, figures.PagesLost);
+        Assert.InRange(figures.HedgesWon, 1, figures.ReadsHedged);
+        Assert.InRange(figures.ReadsHedged, 1, (figures.PagesIn / 32) + 8);
+    }
+
+    /// <summary>What a second read is worth: the same walk under the same stalls without it and with it, in turns.</summary>
+    [Fact(Explicit = true)]
+    public void Figures_of_faults_while_sponsors_stop_now_and_then()
+    {
+        using var one = new SponsorProcess("256MiB");
+        using var other = new SponsorProcess("256MiB");
+        using WireProxy first = new(one, "127.0.0.2"), second = new(other, "127.0.0.3");
+        List<LatencyHistogram>[] measured = [[], [], [], []];
+        long read = 0, hedged = 0, won = 0;
+        for (int round = 0; round < Rounds; round++)
+        {
+            foreach (int variant in (int[])[0, 1, 2, 3])
+            {
+                (bool hedges, bool stalls) = (variant % 2 == 1, variant > 1);
+                using var paged = new PagedProgram(new Borrowing { Sponsors = [first.Endpoint, second.Endpoint], Replicas = 2, Hedge = hedges }, "16MiB");
+                using Process program = paged.Start(Programs.Test, ["walk", "64", "2", "60000"]);
+                using Stalls? stopping = stalls ? new Stalls(first, second) : null;
+                measured[variant].Add(Measure(paged, program));
+                program.Kill();
+                Assert.True(program.WaitForExit(s_deadline));
+                PagerSnapshot figures = paged.Host.Snapshot();
+                (read, hedged, won) = stalls && hedges ? (read + figures.HardFaults, hedged + figures.ReadsHedged, won + figures.HedgesWon) : (read, hedged, won);
+            }
+        }
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"microseconds\nno stalls, one read: {Describe(measured[0])}\nno stalls, hedged: {Describe(measured[1])}\n"
+            + $"stalls, one read: {Describe(measured[2])}\nstalls, hedged: {Describe(measured[3])} ({hedged} of {read} faults, {won} won)");
+    }
+
+    /// <summary>Two sponsors that stop for 10 ms in turns, one of them each 100 ms.</summary>
+    private sealed class Stalls : IDisposable
+    {
+        private readonly ManualResetEventSlim _end = new();
+        private readonly Thread _thread;
+
+        public Stalls(WireProxy first, WireProxy second)
+        {
+            _thread = new Thread(() =>
+            {
+                for (WireProxy wire = first; !_end.Wait(90); wire = wire == first ? second : first)
+                {
+                    wire.Delay = TimeSpan.FromMilliseconds(10);
+                    _ = _end.Wait(10);
+                    wire.Delay = TimeSpan.Zero;
+                }
+            });
+            _thread.Start();
+        }
+
+        public void Dispose()
+        {
+            _end.Set();
+            _thread.Join();
+            _end.Dispose();
+        }
     }
 
     /// <summary>Of so many faults that need a sponsor, after some that tell the pager how its sponsors are.</summary>

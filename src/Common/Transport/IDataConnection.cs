@@ -17,12 +17,17 @@ internal enum DataStatus : byte
 }
 
 /// <summary>The end of one request, in any order with respect to others.</summary>
-internal readonly struct DataCompletion(ulong cookie, DataStatus status)
+internal readonly unsafe struct DataCompletion(ulong cookie, DataStatus status, byte* buffer = null)
 {
     /// <summary>What the caller gave when it posted the request.</summary>
     public readonly ulong Cookie = cookie;
 
     public readonly DataStatus Status = status;
+
+    /// <summary>
+    /// Where the data of a READ that is Done are, when they are not in the buffer that was given with it: in one of the connection's, until <see cref="IDataConnection.Release"/>.
+    /// </summary>
+    public readonly byte* Buffer = buffer;
 }
 
 /// <summary>
@@ -71,6 +76,11 @@ internal unsafe interface IDataConnection : IDisposable
     /// connection is broken. Goes out at the next <see cref="Submit"/>.
     /// </summary>
     bool TryPostRead(ulong cookie, ulong slab, uint slot, int pages, byte* buffer);
+
+    /// <summary>Gives back the buffer that a completion has named; once for each.</summary>
+    void Release(byte* buffer)
+    {
+    }
 
     /// <summary>Queues a WRITE; as <see cref="TryPostRead"/> with the data going the other way.</summary>
     bool TryPostWrite(ulong cookie, ulong slab, uint slot, int pages, byte* buffer);

@@ -53,6 +53,13 @@ internal sealed class SponsorOptions
         Description = "Which replica a page is read from",
     };
 
+    private readonly Option<string> _hedge = new("--hedge")
+    {
+        HelpName = "yes|no",
+        DefaultValueFactory = _ => "yes",
+        Description = "Read a page that is later than most from a second replica too",
+    };
+
     private readonly Option<string?> _spill = new("--spill")
     {
         HelpName = "DIR",
@@ -61,7 +68,7 @@ internal sealed class SponsorOptions
 
     private readonly Option<string?> _spillMax = new("--spill-max") { HelpName = "SIZE", Description = "How much of that disk may be taken [default: nine tenths of what is free at the start]" };
 
-    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy, _spill, _spillMax];
+    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy, _hedge, _spill, _spillMax];
 
     public void AddTo(Command command)
     {
@@ -85,7 +92,7 @@ internal sealed class SponsorOptions
 
     /// <summary>An option of how pages are spread that was given; null: none.</summary>
     public string? GivenSpread(ParseResult parsed) =>
-        ((Option[])[_replicas, _stripe, _readPolicy, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+        ((Option[])[_replicas, _stripe, _readPolicy, _hedge, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <summary>Where to spill; null: nowhere. Throws <see cref="CommandException"/>.</summary>
     public SpillPlace? ResolveSpill(ParseResult parsed)
@@ -136,6 +143,13 @@ internal sealed class SponsorOptions
             string other => throw new CommandException($"--read-policy '{other}': write {_readPolicy.HelpName}", ExitStatus.Usage),
             null => default,
         };
+        bool hedge = parsed.GetValue(_hedge) switch
+        {
+            "yes" => true,
+            "no" => false,
+            string other => throw new CommandException($"--hedge '{other}': write {_hedge.HelpName}", ExitStatus.Usage),
+            null => true,
+        };
         if (IsEmbedded(parsed))
         {
             return addresses.Length > 0 || keys.Length > 0
@@ -146,7 +160,7 @@ internal sealed class SponsorOptions
         SponsorEndpoint[] sponsors = ResolveNames(parsed, ", or --embedded to start one on this host");
         return replicas > sponsors.Length
             ? throw TooFew(replicas, sponsors.Length)
-            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy, Spill = ResolveSpill(parsed) };
+            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy, Hedge = hedge, Spill = ResolveSpill(parsed) };
     }
 
     /// <summary>The sponsors that are named, one at least, each once. Throws <see cref="CommandException"/>.</summary>

@@ -19,6 +19,9 @@ internal sealed record Borrowing
 
     public ReadPolicy ReadPolicy { get; init; }
 
+    /// <summary>True: a read that is late is asked of a second replica, where there is one.</summary>
+    public bool Hedge { get; init; } = true;
+
     /// <summary>The file that takes what no sponsor has room for; null: none.</summary>
     public SpillPlace? Spill { get; init; }
 

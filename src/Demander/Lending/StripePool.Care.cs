@@ -112,7 +112,7 @@ internal sealed partial class StripePool
     /// <summary>Here and not where it is noticed: the pager thread writes no log.</summary>
     private void TellLost()
     {
-        foreach (LenderLink link in LinksNow().Where(link => link.IsLost && !link.IsLossTold))
+        foreach (LenderLink link in _links.Now().Where(link => link.IsLost && !link.IsLossTold))
         {
             link.IsLossTold = true;
             Log.SponsorLost(_logger, link.Name, link.LossReason!);
@@ -121,7 +121,7 @@ internal sealed partial class StripePool
 
     private void TellCorrupted()
     {
-        foreach (LenderLink link in LinksNow())
+        foreach (LenderLink link in _links.Now())
         {
             long times = Volatile.Read(ref _corruptedBy[link.Number]) - link.CorruptedTold;
             if (times > 0)
@@ -130,6 +130,19 @@ internal sealed partial class StripePool
                 Log.Corrupted(_logger, link.Name, times);
             }
         }
+    }
+
+    private void GiveBackOnceQuiet((int Sponsor, ulong Slab)[] replicas)
+    {
+        foreach ((int sponsor, ulong slab) in replicas)
+        {
+            if (_links.Of(sponsor) is { } link)
+            {
+                _dropped.Enqueue((link, slab, System.Diagnostics.Stopwatch.GetTimestamp()));
+            }
+        }
+
+        WakeCare();
     }
 
     /// <summary>What replicas were on that are out is given back, once nothing in flight is about it.</summary>
@@ -150,7 +163,7 @@ internal sealed partial class StripePool
 
             if (isQuiet)
             {
-                link.Free(slab, AnswerTime);
+                link.Free(slab, SlabPlacement.AnswerTime);
                 _ = _toFree.Remove((link, slab, at));
             }
         }
@@ -184,7 +197,7 @@ internal sealed partial class StripePool
 
     private void AskFigures()
     {
-        foreach (LenderLink link in LinksNow().Where(link => link.IsHere))
+        foreach (LenderLink link in _links.Now().Where(link => link.IsHere))
         {
             try
             {
@@ -201,7 +214,7 @@ internal sealed partial class StripePool
     /// <summary>A sponsor that was lost may have come back, as another process or after its network did: what it held is of no use any more.</summary>
     private void TakeBack()
     {
-        foreach (SponsorLink link in LinksNow().OfType<SponsorLink>().Where(link => link.IsLost && link.Number >= 0))
+        foreach (SponsorLink link in _links.Now().OfType<SponsorLink>().Where(link => link.IsLost && link.Number >= 0))
         {
             bool isIdle = false;
             _runOn(() => isIdle = Set.IsQuiet(link.Number, long.MaxValue));
@@ -211,10 +224,7 @@ internal sealed partial class StripePool
             }
 
             _runOn(() => Set.Remove(link.Number));
-            lock (_links)
-            {
-                _ = _links.Remove(link);
-            }
+            _links.Remove(link);
 
             link.Dispose();
             _ = _toFree.RemoveAll(dropped => dropped.Link == link);
@@ -318,7 +328,7 @@ internal sealed partial class StripePool
         ulong chosen = 0;
         uint slots = 0;
         HashSet<int>? taken = null;
-        int here = LinksNow().Count(link => link.IsHere && link is SponsorLink), lacking = 0;
+        int here = _links.Now().Count(link => link.IsHere && link is SponsorLink), lacking = 0;
         _runOn(() =>
         {
             isBusy = Set.Copier!.IsBusy;
@@ -339,7 +349,7 @@ internal sealed partial class StripePool
             }
         });
         NoteLacking(lacking);
-        return isBusy || (taken is not null && here > taken.Count(sponsor => LinkOf(sponsor) is SponsorLink { IsHere: true })
+        return isBusy || (taken is not null && here > taken.Count(sponsor => _links.Of(sponsor) is SponsorLink { IsHere: true })
             && TryFill(chosen, slots, link => !taken.Contains(link.Number), StripeCopier.BytesPerSecondDefault));
     }
 
@@ -348,7 +358,7 @@ internal sealed partial class StripePool
     {
         lock (_lock)
         {
-            if (Borrow((long)slots << PageSize.Shift, 1, suits) is not { } borrowed)
+            if (_placement.Borrow((long)slots << PageSize.Shift, 1, suits) is not { } borrowed)
             {
                 return false;
             }
@@ -365,7 +375,7 @@ internal sealed partial class StripePool
             });
             if (!isUsed)
             {
-                GiveBack(borrowed.Replicas);
+                _placement.GiveBack(borrowed.Replicas);
             }
 
             return isUsed;
@@ -383,41 +393,5 @@ internal sealed partial class StripePool
         {
             Log.Whole(_logger);
         }
-    }
-
-    private static partial class Log
-    {
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is lost: {Why}")]
-        public static partial void SponsorLost(ILogger logger, string sponsor, string why);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} has returned {Times} times more what had not been written to it: its memory or the network changes bits")]
-        public static partial void Corrupted(ILogger logger, string sponsor, long times);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has room: pages go to {Spill}")]
-        public static partial void Spilling(ILogger logger, string spill);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "All pages are on sponsors again, none is in {Spill}")]
-        public static partial void Unspilled(ILogger logger, string spill);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Write-backs to {Spill} wait until its disk takes them: {Why}")]
-        public static partial void Held(ILogger logger, string spill, string why);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is back; it holds nothing of this program yet")]
-        public static partial void SponsorReturned(ILogger logger, string sponsor);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "Sponsor {Sponsor} is there now, and lends too")]
-        public static partial void SponsorJoined(ILogger logger, string sponsor);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "{Stripes} stripes have fewer replicas than they should; they are filled anew where there is a sponsor for it")]
-        public static partial void Degraded(ILogger logger, int stripes);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "All stripes have their replicas again")]
-        public static partial void Whole(ILogger logger);
-
-        [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has memory in place of what was lost: the program grows beyond --local")]
-        public static partial void Short(ILogger logger);
-
-        [LoggerMessage(Level = LogLevel.Information, Message = "The care for the stripes was put off: {Why}")]
-        public static partial void CareFailed(ILogger logger, string why);
     }
 }

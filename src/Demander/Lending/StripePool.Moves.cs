@@ -20,7 +20,7 @@ internal sealed partial class StripePool
     /// <summary>While all stripes are whole and nothing is copied: moves the next one, if there is one to move.</summary>
     private void Move()
     {
-        LenderLink[] links = LinksNow();
+        LenderLink[] links = _links.Now();
         if (links.Where(link => link.IsHere && link.ReclaimBytes > 0).MaxBy(link => link.ReclaimBytes) is { } asking)
         {
             bool isMoved = MoveFrom(asking, static link => link is SponsorLink, StripeCopier.BytesPerSecondDefault) ?? true;
@@ -73,7 +73,7 @@ internal sealed partial class StripePool
     /// <summary>Begins to move a stripe off a sponsor to one that suits. False where none can take it; null where the sponsor has no stripe that could move there.</summary>
     private bool? MoveFrom(LenderLink from, Predicate<LenderLink> suits, long bytesPerSecond)
     {
-        int[] suited = [.. LinksNow().Where(link => link != from && suits(link)).Select(link => link.Number)];
+        int[] suited = [.. _links.Now().Where(link => link != from && suits(link)).Select(link => link.Number)];
         HashSet<int>? taken = null;
         ulong chosen = 0;
         uint slots = 0;

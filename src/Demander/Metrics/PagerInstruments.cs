@@ -42,6 +42,9 @@ internal sealed class PagerInstruments
         Counter("heca_pager_prefetch_wasted_total", "Prefetched pages evicted unused.", s => s.PrefetchWasted);
         Counter("heca_pager_pages_lost_total", "Pages that no sponsor can return.", s => s.PagesLost);
         Counter("heca_pager_pages_corrupted_total", "Times that what came from a sponsor was not what had been written; it was read again.", s => s.PagesCorrupted);
+        Counter("heca_pager_pages_repaired_total", "Pages that were written anew to a replica that did not have them as they were written.", s => s.PagesRepaired);
+        Counter("heca_pager_reads_hedged_total", "Reads that were late and were asked of a second replica.", s => s.ReadsHedged);
+        Counter("heca_pager_hedges_won_total", "Those of them that the second replica answered first.", s => s.HedgesWon);
         Counter("heca_pager_reconnects_total", "Data connections that ended and were rebuilt, without loss.", s => s.Reconnects);
         Counter("heca_pager_staging_hits_total", "Faults answered from the staging area.", s => s.StagingHits);
         Counter("heca_pager_room_waits_total", "Faults that waited until a page had left.", s => s.RoomWaits);

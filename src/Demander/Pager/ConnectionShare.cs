@@ -57,7 +57,7 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
         for (int i = 0; i < polled; i++)
         {
             int number = (int)(_polled[i].Cookie >> NumberShift) & (MembersMax - 1);
-            var completion = new DataCompletion(_polled[i].Cookie & ~((MembersMax - 1UL) << NumberShift), _polled[i].Status);
+            var completion = new DataCompletion(_polled[i].Cookie & ~((MembersMax - 1UL) << NumberShift), _polled[i].Status, _polled[i].Buffer);
             if (number == member.Number && count < completions.Length)
             {
                 completions[count++] = completion;
@@ -65,11 +65,23 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
             }
             else
             {
-                _members[number]?.Push(completion);
+                Push(number, completion);
             }
         }
 
         return count;
+    }
+
+    private void Push(int number, DataCompletion completion)
+    {
+        if (_members[number] is { } member)
+        {
+            member.Push(completion);
+        }
+        else if (completion.Buffer != null)
+        {
+            inner.Release(completion.Buffer);
+        }
     }
 
     private sealed class Member(ConnectionShare share, int number, int requestsMax) : IDataConnection
@@ -107,6 +119,8 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
         public bool TryPostWrite(ulong cookie, ulong slab, uint slot, int pages, byte* buffer) =>
             _untold < _queue.Length && NotePosted(share.Inner.TryPostWrite(Own(cookie), slab, slot, pages, buffer));
 
+        public void Release(byte* buffer) => share.Inner.Release(buffer);
+
         public void Submit() => share.Inner.Submit();
 
         public int Poll(Span<DataCompletion> completions) => share.Poll(this, completions);
@@ -139,6 +153,15 @@ internal sealed unsafe class ConnectionShare(IDataConnection inner)
         {
             if (share._members[number] == this)
             {
+                for (int i = 0; i < _count; i++)
+                {
+                    byte* named = _queue[(_head + i) % _queue.Length].Buffer;
+                    if (named != null)
+                    {
+                        share.Inner.Release(named);
+                    }
+                }
+
                 share._members[number] = null;
                 share._queued -= _count;
                 share._count--;

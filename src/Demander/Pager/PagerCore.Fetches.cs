@@ -289,7 +289,12 @@ internal sealed unsafe partial class PagerCore
             _demandsInFlight -= fetch.IsDemand ? 1 : 0;
             if (_completions[i].Status == DataStatus.Done)
             {
-                Install(ref fetch);
+                byte* named = _completions[i].Buffer;
+                Install(ref fetch, named == null ? fetch.Buffer : named);
+                if (named != null)
+                {
+                    _reader.Release(named);
+                }
             }
             else
             {
@@ -340,15 +345,15 @@ internal sealed unsafe partial class PagerCore
         _wakeCount = 0;
     }
 
-    /// <summary>Puts a run into the program: a page that a thread waits for first and alone, the rest in one call.</summary>
-    private void Install(ref FetchOperation fetch)
+    /// <summary>Puts a run that has come to <paramref name="data"/> into the program: a page that a thread waits for first and alone, the rest in one call.</summary>
+    private void Install(ref FetchOperation fetch, byte* data)
     {
         Segment segment = _segments[fetch.First.Segment];
         long page = fetch.First.Page;
         int start = 0;
         if (fetch.HasMarker && !segment.Entries[page].IsWaiting)
         {
-            Hold(fetch.First, fetch.Stream, fetch.Buffer);
+            Hold(fetch.First, fetch.Stream, data);
             start = 1;
         }
 
@@ -358,7 +363,7 @@ internal sealed unsafe partial class PagerCore
             {
                 if (segment.Entries[page + i].IsWaiting)
                 {
-                    InstallRun(segment, page + i, 1, fetch.Buffer + ((nint)i << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
+                    InstallRun(segment, page + i, 1, data + ((nint)i << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
                 }
             }
 
@@ -380,7 +385,7 @@ internal sealed unsafe partial class PagerCore
                 run++;
             }
 
-            InstallRun(segment, page + at, run, fetch.Buffer + ((nint)at << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
+            InstallRun(segment, page + at, run, data + ((nint)at << PageSize.Shift), fetch.IsWrite, fetch.Arrival);
             at += run;
         }
     }

@@ -10,6 +10,7 @@ using Hecatonchire.Placement;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Staging;
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Striped;
 using Hecatonchire.Transport.Tcp;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
@@ -108,7 +109,7 @@ internal sealed unsafe partial class PagerCore : IDisposable
 
     /// <summary>What <see cref="IDataConnection.Register"/> is asked for in all, for messages and limits.</summary>
     public static long RegisteredBytes(int stagingPages) =>
-        ((long)FetchOperations.Singles + (FetchOperations.Runs * FetchOperations.RunPages) + stagingPages + PageSnapshots.PagesMax) << PageSize.Shift;
+        ((long)FetchOperations.Singles + (FetchOperations.Runs * FetchOperations.RunPages) + stagingPages + PageSnapshots.PagesMax + ReadHedges.Pages) << PageSize.Shift;
 
     /// <summary>Fault latencies, event read to page installed, nanoseconds.</summary>
     public LatencyHistogram Latencies { get; } = new();

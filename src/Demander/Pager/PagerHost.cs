@@ -37,7 +37,7 @@ internal sealed partial class PagerHost : IMeasuredPager
     private PagerSnapshot _ended = new() { Transport = "tcp", TransportReason = "" };
     private string? _failure;
     private string? _lostWhere;
-    private long _endedCorrupted;
+    private StripeCounts _endedCounts;
 
     private PagerHost(PagerOptions options, IReadOnlyList<Lender> lenders, ILoggerFactory loggers)
     {
@@ -78,13 +78,17 @@ internal sealed partial class PagerHost : IMeasuredPager
         lock (_lock)
         {
             PagerSnapshot sum = _sessions.Aggregate(_ended, (sum, session) => sum.Plus(SnapshotOf(session)));
+            StripeCounts counts = _families.Aggregate(_endedCounts, (sum, family) => sum + family.Pool.Counts);
             return sum with
             {
                 Sponsors = _families.Select(family => family.Pool.Sponsors).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
                 SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
                 StripesLacking = _families.Sum(family => family.Pool.Degraded),
                 SpilledBytes = _families.Sum(family => family.Pool.SpilledBytes),
-                PagesCorrupted = _endedCorrupted + _families.Sum(family => family.Pool.Corrupted),
+                PagesCorrupted = counts.Corrupted,
+                PagesRepaired = counts.Repaired,
+                ReadsHedged = counts.Hedged,
+                HedgesWon = counts.HedgesWon,
             };
         }
     }
@@ -366,7 +370,7 @@ internal sealed partial class PagerHost : IMeasuredPager
         lock (_lock)
         {
             _ = _families.Remove(family);
-            _endedCorrupted += family.Pool.Corrupted;
+            _endedCounts += family.Pool.Counts;
         }
     }
 

@@ -49,6 +49,13 @@ internal readonly record struct PagerSnapshot
 
     /// <summary>How often what came from a sponsor was not what had been written; it is read again, from another where there is one.</summary>
     public long PagesCorrupted { get; init; }
+
+    /// <summary>Pages that were written anew to a replica that did not have them as they were written.</summary>
+    public long PagesRepaired { get; init; }
+
+    /// <summary>Reads that were late and were asked of a second replica, and those of them that it answered first.</summary>
+    public long ReadsHedged { get; init; }
+    public long HedgesWon { get; init; }
     public string Transport { get; init; }
     public string TransportReason { get; init; }
 
@@ -81,6 +88,9 @@ internal readonly record struct PagerSnapshot
         SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
         StripesLacking = StripesLacking + other.StripesLacking,
         PagesCorrupted = PagesCorrupted + other.PagesCorrupted,
+        PagesRepaired = PagesRepaired + other.PagesRepaired,
+        ReadsHedged = ReadsHedged + other.ReadsHedged,
+        HedgesWon = HedgesWon + other.HedgesWon,
         SpilledBytes = SpilledBytes + other.SpilledBytes,
         Transport = other.Transport,
         TransportReason = other.TransportReason,

@@ -78,6 +78,13 @@ internal sealed record StatusReport
     /// <summary>How often what came from a sponsor was not what had been written.</summary>
     public required long PagesCorrupted { get; init; }
 
+    /// <summary>Pages that were written anew to a replica that did not have them as they were written.</summary>
+    public required long PagesRepaired { get; init; }
+
+    /// <summary>Reads that were late and were asked of a second replica, and those of them that it answered first.</summary>
+    public required long ReadsHedged { get; init; }
+    public required long HedgesWon { get; init; }
+
     /// <summary>From the reading of a fault to its page being there, since the start: p50, p90, p99, p99.9.</summary>
     public required IReadOnlyList<double> FaultLatencyUs { get; init; }
 
@@ -122,6 +129,9 @@ internal sealed record StatusReport
             StripesLacking = now.StripesLacking,
             SpilledBytes = now.SpilledBytes,
             PagesCorrupted = now.PagesCorrupted,
+            PagesRepaired = now.PagesRepaired,
+            ReadsHedged = now.ReadsHedged,
+            HedgesWon = now.HedgesWon,
             FaultLatencyUs = [.. ((double[])[0.5, 0.9, 0.99, 0.999]).Select(share => Math.Round(latencies.Percentile(share) / 1000.0, 1))],
             Failure = pager.Failure,
         };

@@ -1,17 +1,6 @@
+using System.Diagnostics;
+
 namespace Hecatonchire.Transport.Striped;
-
-/// <summary>Which replica a read goes to, as dm-multipath's path selectors have it.</summary>
-internal enum ReadPolicy
-{
-    /// <summary>Where a page is expected soonest: by how long single pages took lately and by how much is in flight.</summary>
-    ServiceTime,
-
-    /// <summary>Where the least is in flight.</summary>
-    ShortestQueue,
-
-    /// <summary>Each in turn.</summary>
-    RoundRobin,
-}
 
 /// <summary>
 /// The sponsors that a program's stripes are on, and the two connections over all of them: <see cref="Reader"/> and <see cref="Writer"/>. A sponsor has a number
@@ -22,17 +11,21 @@ internal sealed class SponsorSet
     /// <summary>Sponsors at once: a request knows its own by a bit each.</summary>
     public const int SponsorsMax = 64;
 
+    private readonly Func<long>? _ticks;
     private readonly bool[] _isLost = new bool[SponsorsMax];
 
     /// <param name="policy">Which replica reads go to.</param>
     /// <param name="silenceMsMax">How long a sponsor may leave requests unanswered that another could answer.</param>
+    /// <param name="hedging">When a late read is asked of a second replica; null: never.</param>
     /// <param name="clock">Milliseconds; null: the system's.</param>
-    public SponsorSet(ReadPolicy policy, int silenceMsMax, Func<long>? clock = null)
+    /// <param name="ticks">Of the stopwatch; null: the system's.</param>
+    public SponsorSet(ReadPolicy policy, int silenceMsMax, Hedging? hedging = null, Func<long>? clock = null, Func<long>? ticks = null)
     {
         SilenceMsMax = silenceMsMax;
         Clock = clock ?? (static () => Environment.TickCount64);
-        Reader = new StripedConnection(this, isWriter: false, policy);
-        Writer = new StripedConnection(this, isWriter: true, policy);
+        _ticks = ticks;
+        Reader = new StripedConnection(this, isWriter: false, policy, hedging);
+        Writer = new StripedConnection(this, isWriter: true, policy, hedging: null);
     }
 
     public StripeTable Stripes { get; } = new();
@@ -43,6 +36,9 @@ internal sealed class SponsorSet
 
     /// <summary>Fills new replicas; null: none are made.</summary>
     public StripeCopier? Copier { get; set; }
+
+    /// <summary>Writes wrong pages anew; null: they stay wrong.</summary>
+    public StripeRepair? Repair { get; set; }
 
     /// <summary>A sponsor is lost, for this reason if it is known; before its stripes are.</summary>
     public Action<int, string?>? OnSponsorLost { get; init; }
@@ -62,6 +58,9 @@ internal sealed class SponsorSet
     internal int SilenceMsMax { get; }
 
     internal Func<long> Clock { get; }
+
+    /// <summary>Now, in ticks of the stopwatch: twice a request, so without a call through a delegate.</summary>
+    internal long Ticks() => _ticks is null ? Stopwatch.GetTimestamp() : _ticks();
 
     /// <summary>Sponsors that are not lost.</summary>
     public int Count { get; private set; }
@@ -100,6 +99,9 @@ internal sealed class SponsorSet
 
     /// <summary>True when nothing in flight on a sponsor was posted before <paramref name="timestamp"/>, of the stopwatch.</summary>
     public bool IsQuiet(int sponsor, long timestamp) => Reader.IsQuiet(sponsor, timestamp) && Writer.IsQuiet(sponsor, timestamp);
+
+    /// <summary>True while anything in flight is about a stripe: its slabs are not to be given back before <see cref="IsQuiet"/>.</summary>
+    public bool IsInUse(ulong stripe) => Reader.IsInUse(stripe) || Writer.IsInUse(stripe);
 
     /// <summary>Adds a replica to a stripe and begins to fill it; false where the stripe is another by now, or needs none.</summary>
     public bool TryFill(ulong number, uint slots, int sponsor, ulong slab)
@@ -168,6 +170,22 @@ internal sealed class SponsorSet
             {
                 DropReplica(number, stripe.Replicas[i].Sponsor);
             }
+        }
+    }
+
+    /// <summary>True when the program has written meanwhile to what an owner asks for.</summary>
+    internal bool IsDirty(StripedOwner owner, int number) => owner == StripedOwner.Copier ? Copier!.IsDirty(number) : Repair!.IsDirty;
+
+    /// <summary>What an owner has asked for has ended.</summary>
+    internal void NoteEnd(StripedOwner owner, int number, DataStatus status)
+    {
+        if (owner == StripedOwner.Copier)
+        {
+            Copier?.NoteEnd(number, status);
+        }
+        else
+        {
+            Repair?.NoteEnd(status);
         }
     }
 

@@ -188,13 +188,13 @@ internal sealed unsafe class StripeCopier : IDisposable
                 break;
             case WindowState.Settling when !_set.Writer.IsWriting(_stripe, window.First, window.Pages):
                 window.IsDirty = false;
-                if (_set.Reader.TryPostCopy(index, _stripe, window.First, window.Pages, buffer, -1))
+                if (_set.Reader.TryPostOwn(StripedOwner.Copier, index, _stripe, window.First, window.Pages, buffer, -1))
                 {
                     window.State = WindowState.Reading;
                 }
 
                 break;
-            case WindowState.ToWrite when _set.Writer.TryPostCopy(index, _stripe, window.First, window.Pages, buffer, _target):
+            case WindowState.ToWrite when _set.Writer.TryPostOwn(StripedOwner.Copier, index, _stripe, window.First, window.Pages, buffer, _target):
                 window.State = WindowState.Writing;
                 break;
             default:

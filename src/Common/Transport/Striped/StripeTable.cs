@@ -46,6 +46,20 @@ internal sealed unsafe class StripeTable : IDisposable
         public bool IsLost { get; set; }
 
         public int Count(ReplicaState state) => Replicas.Count(replica => replica.State == state);
+
+        /// <summary>True when a replica that has everything is on another sponsor than those, by their bits.</summary>
+        public bool HasLiveBut(ulong sponsors)
+        {
+            foreach (ref readonly Replica replica in Replicas.AsSpan())
+            {
+                if (replica.State == ReplicaState.Live && (sponsors & (1UL << replica.Sponsor)) == 0)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
     }
 
     /// <summary>One more than the highest number in use.</summary>

@@ -16,12 +16,19 @@ internal sealed class FakeMemory
         return _last;
     }
 
-    public ulong[] this[ulong slab] => _slabs[slab];
+    /// <summary>Throws for one that was given back: a sponsor would end the connection.</summary>
+    public ulong[] this[ulong slab] => _slabs.TryGetValue(slab, out ulong[]? slots) ? slots : throw new InvalidOperationException("a request is about a slab that was given back");
+
+    /// <summary>What is still on its way over a connection that has ended is refused, and nobody notices.</summary>
+    public bool Has(ulong slab) => _slabs.ContainsKey(slab);
+
+    public void Free(ulong slab) => _slabs.Remove(slab);
 }
 
 /// <summary>
 /// A connection that takes its time, goes away and comes back, falls silent, and ends, as it is told. A request that was in flight when it went away may take effect at any
-/// time until it is back, and is repeated then unless it was withdrawn.
+/// time until it is back, and is repeated then unless it was withdrawn. What a READ brings may be in its buffer before the READ is done; where the connection is one-sided also once it is
+/// away, until the device has told its end.
 /// </summary>
 internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random random) : ISponsorConnection
 {
@@ -29,6 +36,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     private readonly List<Request> _inFlight = [];
     private readonly List<(Request Request, ulong[] Contents)> _stragglers = [];
+    private bool _isInUse;
 
     private sealed record Request(ulong Cookie, ulong Slab, uint Slot, int Pages, nint Buffer, bool IsWrite);
 
@@ -44,8 +52,13 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     public bool IsSilent { get; set; }
 
+    /// <summary>Answers come one in twenty times that they are looked for.</summary>
+    public bool IsSlow { get; set; }
+
+    public bool IsOneSided { get; init; }
+
     /// <summary>How often a bit of a page that is read changes on its way.</summary>
-    public int CorruptPerThousand { get; init; }
+    public int CorruptPerThousand { get; set; }
 
     public int WaitDescriptor => -1;
 
@@ -62,6 +75,11 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
     public int Poll(Span<DataCompletion> completions)
     {
         int done = 0;
+        if (IsSlow && !IsBroken && random.Next(20) > 0)
+        {
+            return 0;
+        }
+
         while (done < completions.Length && _inFlight.Count > 0 && !IsAway && (IsBroken || (!IsSilent && random.Next(3) > 0)))
         {
             int chosen = random.Next(_inFlight.Count);
@@ -80,7 +98,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     public int Withdraw(Span<ulong> cookies)
     {
-        int count = IsAway ? Math.Min(cookies.Length, _inFlight.Count) : 0;
+        int count = IsAway && !_isInUse ? Math.Min(cookies.Length, _inFlight.Count) : 0;
         for (int i = 0; i < count; i++)
         {
             cookies[i] = _inFlight[i].Cookie;
@@ -100,6 +118,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
         }
 
         IsAway = true;
+        _isInUse = IsOneSided;
         foreach (Request request in _inFlight.Where(request => request.IsWrite))
         {
             ulong[] contents = new ulong[request.Pages];
@@ -120,12 +139,27 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
             int chosen = random.Next(_stragglers.Count);
             (Request request, ulong[] contents) = _stragglers[chosen];
             _stragglers.RemoveAt(chosen);
-            contents.CopyTo(memory[request.Slab], request.Slot);
+            if (memory.Has(request.Slab))
+            {
+                contents.CopyTo(memory[request.Slab], request.Slot);
+            }
         }
+    }
+
+    /// <summary>A READ's data are there, and it is not told yet; or the device has told the end of a connection that is away.</summary>
+    public void Land()
+    {
+        if (_inFlight.Count > 0 && !IsBroken && (!IsAway || _isInUse) && _inFlight[random.Next(_inFlight.Count)] is { IsWrite: false } request)
+        {
+            Execute(request);
+        }
+
+        _isInUse &= random.Next(4) > 0;
     }
 
     public void Return()
     {
+        _isInUse = false;
         IsAway = false;
         _stragglers.Clear();
     }

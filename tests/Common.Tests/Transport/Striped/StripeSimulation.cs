@@ -3,31 +3,11 @@ using Hecatonchire.Transport.Striped;
 
 namespace Hecatonchire.Tests.Transport.Striped;
 
-/// <summary>What one simulation does; all of it from the seed.</summary>
-internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int Stripes, ReadPolicy Policy, int AwayPerThousand, int SilentPerThousand, int LosePerThousand, int CorruptPerThousand)
-{
-    public static StripeSettings FromSeed(int seed)
-    {
-        var random = new Random(seed);
-        int sponsors = random.Next(1, 6);
-        return new StripeSettings(
-            seed,
-            sponsors,
-            random.Next(1, Math.Min(sponsors, 3) + 1),
-            random.Next(1, 4),
-            (ReadPolicy)random.Next(3),
-            random.Next(2) * random.Next(30),
-            random.Next(2) * random.Next(15),
-            random.Next(3) == 0 ? random.Next(10) : 0,
-            random.Next(2) * random.Next(60));
-    }
-}
-
 /// <summary>
 /// The real <see cref="SponsorSet"/>, its two connections and its copier over sponsors that come and go, with a user that checks every completion: it comes once, its data are the
-/// newest version, nobody touches its buffer afterwards, and a request fails only where its stripe is lost.
+/// newest version, nobody touches its buffer afterwards, and a request fails only where its stripe is lost. A buffer that a completion has named is kept for a while, and must not change.
 /// </summary>
-internal sealed unsafe class StripeSimulation : IDisposable
+internal sealed unsafe partial class StripeSimulation : IDisposable
 {
     public const int Steps = 5000;
     private const int SettleSteps = 300_000;
@@ -42,6 +22,9 @@ internal sealed unsafe class StripeSimulation : IDisposable
     private readonly HashSet<(ulong Stripe, uint Slot)> _unknown = [];
     private readonly HashSet<(ulong Stripe, uint Slot)> _damaged = [];
     private readonly Dictionary<ulong, Request> _inFlight = [];
+    private readonly HashSet<(ulong Stripe, uint Slot, int Sponsor)> _repaired = [];
+    private readonly List<(nint Buffer, ulong Contents)> _named = [];
+    private readonly List<(FakeSponsor Sponsor, ulong Slab, long At)> _toFree = [];
     private readonly List<PageBuffer> _idle = [.. Enumerable.Range(0, 64).Select(_ => PageBuffer.NewScribbled(3))];
     private long _now;
     private ulong _lastCookie;
@@ -54,7 +37,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
     {
         public FakeMemory Memory { get; } = new();
 
-        public FakeSponsorConnection Reader => field ??= new(Memory, random) { CorruptPerThousand = corruptPerThousand };
+        public FakeSponsorConnection Reader => field ??= new(Memory, random) { CorruptPerThousand = corruptPerThousand, IsOneSided = random.Next(2) == 0 };
 
         public FakeSponsorConnection Writer => field ??= new(Memory, random);
 
@@ -67,13 +50,16 @@ internal sealed unsafe class StripeSimulation : IDisposable
     {
         _settings = settings;
         _random = new Random(settings.Seed ^ 0x5EED);
-        _set = new SponsorSet(settings.Policy, silenceMsMax: 300, () => _now)
+        // Far more than a pager would: each third read at most, those that take longer than half of them.
+        Hedging? hedging = settings.Hedges ? new Hedging { Share = 0.5, ReadsPerHedge = 3, Window = 16 } : null;
+        _set = new SponsorSet(settings.Policy, silenceMsMax: 300, hedging, () => _now, () => _now * 1000)
         {
             OnReplicaLost = (_, _, _) => ReplicasLost++,
             OnStripeLost = _ => StripesLost++,
             OnCorrupted = _ => Corrupted++,
         };
         _set.Copier = new StripeCopier(_set, FindUsed) { OnFilled = NoteFilled };
+        _set.Repair = new StripeRepair(_set) { OnRepaired = NoteRepaired };
         for (int i = 0; i < settings.Sponsors; i++)
         {
             Join();
@@ -96,6 +82,16 @@ internal sealed unsafe class StripeSimulation : IDisposable
 
     public int Corrupted { get; private set; }
 
+    /// <summary>Pages written anew where they were wrong.</summary>
+    public int Repaired { get; private set; }
+
+    public long Hedged => _set.Reader.ReadsHedged;
+
+    public long HedgesWon => _set.Reader.HedgesWon;
+
+    /// <summary>Stripes that were given back and had anew.</summary>
+    public int Replaced { get; private set; }
+
     /// <summary>Stripes that have gone from one sponsor to another.</summary>
     public int Moved { get; private set; }
 
@@ -105,22 +101,30 @@ internal sealed unsafe class StripeSimulation : IDisposable
         {
             Upset();
             Step(mayPost: true);
+            if (i % 50 == 0)
+            {
+                CheckReplicas();
+            }
         }
 
         foreach (FakeSponsor sponsor in _sponsors)
         {
-            (sponsor.Reader.IsSilent, sponsor.Writer.IsSilent) = (false, false);
+            Calm(sponsor);
             Return(sponsor);
         }
 
         Settle();
         Check(StripesLost == 0 || _settings.LosePerThousand > 0, "a stripe is lost, and no sponsor was");
-        ReadAllBack();
+        Check(Corrupted == 0 || _settings.CorruptPerThousand > 0, "what came was wrong, and nothing made it so");
+        _named.ToList().ForEach(_ => ReleaseNamed());
+        _idle.ForEach(CheckUntouched);
+        CheckReplicas();
     }
 
     public void Dispose()
     {
         _set.Copier!.Dispose();
+        _set.Repair!.Dispose();
         _set.Reader.Dispose();
         _set.Writer.Dispose();
         _set.Stripes.Dispose();
@@ -139,137 +143,10 @@ internal sealed unsafe class StripeSimulation : IDisposable
         _sponsors.Add(sponsor);
     }
 
-    /// <summary>Something happens to a sponsor, or to a stripe that lacks a replica.</summary>
-    private void Upset()
-    {
-        if (_sponsors.Count > 0)
-        {
-            FakeSponsor sponsor = _sponsors[_random.Next(_sponsors.Count)];
-            if (_random.Next(1000) < _settings.AwayPerThousand)
-            {
-                sponsor.Reader.GoAway();
-                sponsor.Writer.GoAway();
-            }
-
-            if (_random.Next(1000) < _settings.SilentPerThousand)
-            {
-                (sponsor.Reader.IsSilent, sponsor.Writer.IsSilent) = (true, true);
-            }
-
-            if (_random.Next(1000) < _settings.LosePerThousand)
-            {
-                sponsor.Reader.Lose();
-                sponsor.Writer.Lose();
-            }
-        }
-
-        if (_random.Next(25) == 0)
-        {
-            FakeSponsor sponsor = _sponsors[_random.Next(_sponsors.Count)];
-            (sponsor.Reader.IsSilent, sponsor.Writer.IsSilent) = (false, false);
-            Return(sponsor);
-        }
-
-        if (_random.Next(100) == 0)
-        {
-            FakeSponsor lost = _sponsors[_random.Next(_sponsors.Count)];
-            if (lost.IsLost && _set.IsQuiet(lost.Number, long.MaxValue) && _set.IsLost(lost.Number))
-            {
-                _set.Remove(lost.Number);
-                _ = _sponsors.Remove(lost);
-                Join();
-            }
-        }
-
-        if (_random.Next(20) == 0)
-        {
-            Refill();
-        }
-
-        if (_random.Next(40) == 0)
-        {
-            Move();
-        }
-
-        if (_settings.CorruptPerThousand > 0 && _random.Next(100) == 0)
-        {
-            Damage();
-        }
-    }
-
-    /// <summary>A bit changes where it lies, and stays so.</summary>
-    private void Damage()
-    {
-        (ulong Stripe, uint Slot) slot = ((ulong)_random.Next(_settings.Stripes), (uint)_random.Next((int)SlotCount));
-        Replica[] live = [.. _set.Stripes[slot.Stripe]!.Replicas.Where(replica => replica.State == ReplicaState.Live)];
-        if (_model.ContainsKey(slot) && !_busy.Contains(slot) && live.Length > 0)
-        {
-            Replica replica = live[_random.Next(live.Length)];
-            _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab][slot.Slot] ^= 1UL << _random.Next(64);
-            _ = _damaged.Add(slot);
-        }
-    }
-
-    /// <summary>A replica more than there are to be, in place of one that is dropped when the new one has everything.</summary>
-    private void Move()
-    {
-        ulong number = (ulong)_random.Next(_settings.Stripes);
-        if (_set.Stripes[number] is not { IsLost: false } stripe || stripe.Count(ReplicaState.Live) < _settings.Replicas || _set.Copier!.IsBusy)
-        {
-            return;
-        }
-
-        Replica[] live = [.. stripe.Replicas.Where(replica => replica.State == ReplicaState.Live)];
-        FakeSponsor sponsor = _sponsors[_random.Next(_sponsors.Count)];
-        if (!sponsor.IsLost && _set.TryFill(number, SlotCount, sponsor.Number, sponsor.Memory.Add(SlotCount)))
-        {
-            _moving = (number, live[_random.Next(live.Length)].Sponsor);
-        }
-    }
-
-    private void NoteFilled(ulong stripe, int sponsor)
-    {
-        Filled++;
-        (ulong moving, int from) = _moving;
-        _moving = (0, -1);
-        if (from >= 0 && moving == stripe && _set.Stripes[stripe]!.Count(ReplicaState.Live) > _settings.Replicas)
-        {
-            Moved++;
-            _set.DropReplica(stripe, from);
-        }
-    }
-
-    private void Refill()
-    {
-        ulong number = (ulong)_random.Next(_settings.Stripes);
-        if (_set.Stripes[number] is not { IsLost: false } stripe || StripeTable.ReplicasMax - stripe.Count(ReplicaState.None) >= _settings.Replicas)
-        {
-            return;
-        }
-
-        FakeSponsor sponsor = _sponsors[_random.Next(_sponsors.Count)];
-        if (!sponsor.IsLost)
-        {
-            _ = _set.TryFill(number, SlotCount, sponsor.Number, sponsor.Memory.Add(SlotCount));
-        }
-    }
-
-    /// <summary>A sponsor is away with both its connections or with none.</summary>
-    private static void Return(FakeSponsor sponsor)
-    {
-        sponsor.Reader.GoAway();
-        sponsor.Writer.GoAway();
-        if (!sponsor.IsLost)
-        {
-            sponsor.Reader.Return();
-            sponsor.Writer.Return();
-        }
-    }
-
     private void Step(bool mayPost)
     {
         _now += _random.Next(12);
-        switch (_random.Next(6))
+        switch (_random.Next(8))
         {
             case 0 or 1 when mayPost:
                 Post();
@@ -283,6 +160,12 @@ internal sealed unsafe class StripeSimulation : IDisposable
                 break;
             case 4:
                 Take(_set.Writer);
+                break;
+            case 5 when _sponsors.Count > 0:
+                _sponsors[_random.Next(_sponsors.Count)].Reader.Land();
+                break;
+            case 6:
+                ReleaseNamed();
                 break;
             default:
                 if (_sponsors.Count > 0)
@@ -338,11 +221,18 @@ internal sealed unsafe class StripeSimulation : IDisposable
             Check(request!.IsWrite == (connection == _set.Writer), "completed by the other connection");
             Check(completion.Status == DataStatus.Done || _set.Stripes[request.Stripe]!.IsLost || (completion.Status == DataStatus.Lost && !request.IsWrite && Corrupted > 2),
                 $"{completion.Status}, and the stripe is not lost");
-            End(request, completion.Status == DataStatus.Done);
+            Check(completion.Buffer == null || (completion.Status == DataStatus.Done && !request.IsWrite && request.Pages == 1 && request.Buffer.IsUntouched),
+                "a buffer is named, and another was written to, or none should be");
+            if (completion.Buffer != null)
+            {
+                _named.Add(((nint)completion.Buffer, *(ulong*)completion.Buffer));
+            }
+
+            End(request, completion.Status == DataStatus.Done, completion.Buffer);
         }
     }
 
-    private void End(Request request, bool isDone)
+    private void End(Request request, bool isDone, byte* named)
     {
         Completed += isDone ? 1 : 0;
         int page = 0;
@@ -355,7 +245,7 @@ internal sealed unsafe class StripeSimulation : IDisposable
             }
             else if (isDone)
             {
-                ulong found = *(ulong*)request.Buffer[page], expected = _model.GetValueOrDefault(slot);
+                ulong found = *(ulong*)(named == null ? request.Buffer[page] : named), expected = _model.GetValueOrDefault(slot);
                 bool isWritten = _model.ContainsKey(slot) || _settings.CorruptPerThousand == 0;
                 Check(found == expected || _unknown.Contains(slot) || !isWritten, $"slot {slot} is version {found}, not {expected}");
             }
@@ -371,6 +261,20 @@ internal sealed unsafe class StripeSimulation : IDisposable
         _idle.Add(request.Buffer);
     }
 
+    /// <summary>Gives a buffer back that a completion has named.</summary>
+    private void ReleaseNamed()
+    {
+        if (_named.Count > 0)
+        {
+            int chosen = _random.Next(_named.Count);
+            (nint buffer, ulong contents) = _named[chosen];
+            _named.RemoveAt(chosen);
+            Check(*(ulong*)buffer == contents, "a buffer that was named was written to before it was given back");
+            *(ulong*)buffer = ~0UL;
+            _set.Reader.Release((byte*)buffer);
+        }
+    }
+
     private void Settle()
     {
         for (int i = 0; i < SettleSteps; i++)
@@ -382,28 +286,28 @@ internal sealed unsafe class StripeSimulation : IDisposable
                 _sponsors.Where(sponsor => sponsor.Reader.IsAway || sponsor.Writer.IsAway).ToList().ForEach(Return);
             }
 
-            if (_inFlight.Count == 0 && !_set.Copier!.IsBusy)
+            if (_inFlight.Count == 0 && !_set.Copier!.IsBusy && !_set.Repair!.IsBusy)
             {
                 return;
             }
         }
 
-        Check(false, $"{_inFlight.Count} requests never complete; the copier is {(_set.Copier!.IsBusy ? "" : "not ")}busy");
+        Check(false, $"{_inFlight.Count} requests never complete; the copier is {(_set.Copier!.IsBusy ? "" : "not ")}busy, the repair {(_set.Repair!.IsBusy ? "" : "not ")}");
     }
 
-    private void ReadAllBack()
+    /// <summary>Every replica, not only the one that would be read, has what was acknowledged, wherever nothing is under way.</summary>
+    private void CheckReplicas()
     {
-        _idle.ForEach(CheckUntouched);
         for (ulong stripe = 0; stripe < (ulong)_settings.Stripes; stripe++)
         {
-            // Every replica, not only the one that would be read.
             foreach (Replica replica in _set.Stripes[stripe]!.Replicas.Where(replica => replica.State == ReplicaState.Live))
             {
                 ulong[] slots = _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab];
                 for (uint slot = 0; slot < SlotCount; slot++)
                 {
-                    Check(_unknown.Contains((stripe, slot)) || _damaged.Contains((stripe, slot)) || !_model.ContainsKey((stripe, slot)) || slots[slot] == _model.GetValueOrDefault((stripe, slot)),
-                        $"slot {slot} of stripe {stripe} ends as {slots[slot]} on sponsor {replica.Sponsor}, not {_model.GetValueOrDefault((stripe, slot))}");
+                    bool isKnown = _model.TryGetValue((stripe, slot), out ulong expected) && !_busy.Contains((stripe, slot)) && !_unknown.Contains((stripe, slot))
+                        && (!_damaged.Contains((stripe, slot)) || _repaired.Contains((stripe, slot, replica.Sponsor)));
+                    Check(!isKnown || slots[slot] == expected, $"slot {slot} of stripe {stripe} is {slots[slot]} on sponsor {replica.Sponsor}, not {expected}");
                 }
             }
         }

@@ -1,0 +1,99 @@
+using Hecatonchire.Units;
+
+namespace Hecatonchire.Transport.Striped;
+
+/// <content>READs: which replica is asked, whether what came is what was written, and who is asked else.</content>
+internal sealed unsafe partial class StripedConnection
+{
+    /// <summary>How often each replica is read before a page whose sum is wrong is given up: what flips bits on the way may do so again.</summary>
+    private const int AttemptsMax = 3;
+
+    /// <summary>Posts a READ to the replica that promises most; to one that is away only where no other has the stripe.</summary>
+    private Route DirectRead(int place)
+    {
+        ref StripedRequest request = ref _requests[place];
+        StripeTable.Stripe? stripe = _set.Stripes[request.Stripe];
+        bool isFull = false;
+        for (int away = 0; stripe is not null && away < 2 && !isFull;)
+        {
+            if (away == 1 && request.Wrong != 0 && !stripe.HasLiveBut(request.Wrong) && ++request.Attempts < AttemptsMax)
+            {
+                // Each has answered wrong: all are asked again.
+                (request.Wrong, away) = (0, 0);
+            }
+
+            int chosen = _choice.Choose(stripe, away == 1, request.Wrong, ref isFull);
+            if (chosen < 0)
+            {
+                away++;
+            }
+            else if (TryPostTo(chosen, place, stripe))
+            {
+                return Route.Taken;
+            }
+            else
+            {
+                isFull |= !_members.NoteIfLost(chosen);
+            }
+        }
+
+        return isFull ? Route.Full : Route.Nowhere;
+    }
+
+    /// <summary>True when what has come is what was last written, or nobody here knows what that was.</summary>
+    private bool IsRight(in StripedRequest request)
+    {
+        if (_set.Stripes[request.Stripe] is { } stripe)
+        {
+            for (int i = 0; i < request.Pages; i++)
+            {
+                uint sum = stripe.Sums[request.Slot + i];
+                if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+                {
+                    // What the program writes to while it is copied is of either version, and copied again.
+                    return request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie);
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Those of an answer that are wrong are written anew where there is another replica to have them from.</summary>
+    private void NoteWrongPages(in StripedRequest request, int sponsor)
+    {
+        if (_set.Stripes[request.Stripe] is not { } stripe || !stripe.HasLiveBut(1UL << sponsor))
+        {
+            return;
+        }
+
+        for (int i = 0; i < request.Pages; i++)
+        {
+            uint slot = request.Slot + (uint)i;
+            if (stripe.Sums[slot] != 0 && stripe.Sums[slot] != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+            {
+                _set.Repair!.Note(request.Stripe, slot, sponsor);
+            }
+        }
+    }
+
+    /// <summary>A sponsor's answer is wrong: it is asked of the next, or of all again, or given up.</summary>
+    private void FindElsewhere(int place, int sponsor)
+    {
+        ref StripedRequest request = ref _requests[place];
+        _set.OnCorrupted?.Invoke(sponsor);
+        if (_set.Repair is not null && request.Owner != StripedOwner.Repair)
+        {
+            NoteWrongPages(in request, sponsor);
+        }
+
+        request.Posted &= ~(1UL << sponsor);
+        _members[sponsor].InFlight--;
+        request.Wrong |= 1UL << sponsor;
+        _hedges?.Unwatch(place);
+        if (!LeaveToTwin(place))
+        {
+            DirectElsewhere(place);
+        }
+    }
+}
