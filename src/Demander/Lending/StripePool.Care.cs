@@ -210,13 +210,18 @@ internal sealed partial class StripePool
                 continue;
             }
 
-            _runOn(() => Set.Remove(link.Number));
-            lock (_links)
+            // Who borrows may just be asking it.
+            lock (_lock)
             {
-                _ = _links.Remove(link);
+                _runOn(() => Set.Remove(link.Number));
+                lock (_links)
+                {
+                    _ = _links.Remove(link);
+                }
+
+                link.Dispose();
             }
 
-            link.Dispose();
             _ = _toFree.RemoveAll(dropped => dropped.Link == link);
             Log.SponsorReturned(_logger, link.Name);
         }
