@@ -3,6 +3,7 @@
 # make test         every test
 # make test-vm      in virtual machines with Debian's kernels: what this host's cannot show (cgroup v2, older kernels, two hosts, verbs); CHECKS='...': only these
 # make compare-vm   perftest, swap on a network block device and heca with the same work in such a machine: a table
+# make soak         programs that know every page of theirs, while sponsors, pagers and the network fail: ten minutes, SECONDS=n; SEED=n replays a schedule
 # make check        formatting
 # make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
 # make bench-check  has heca become slower? its ratios to the floor against those in tests/bench/ratios.json; two minutes
@@ -18,7 +19,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test test-vm compare-vm check bench bench-check clean
+.PHONY: all host demo test test-vm compare-vm soak check bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -44,6 +45,11 @@ test-vm compare-vm:
 	cmake --build native/build >/dev/null
 	$(DOTNET) build --nologo --verbosity quiet --configuration Release tests/EndToEnd.Tests
 	tests/vm/run $(if $(filter compare-vm,$@),compare,$(CHECKS))
+
+soak:
+	@scripts/ensure-host.sh test
+	$(DOTNET) build --nologo --verbosity quiet --configuration $(CONFIGURATION) tests/EndToEnd.Tests
+	HECA_SOAK=$(or $(SECONDS),600) HECA_SEED=$(SEED) tests/EndToEnd.Tests/bin/$(CONFIGURATION)/net10.0/EndToEnd.Tests -class '*.ConsistencyTests' -noLogo -noColor
 
 check:
 	@scripts/ensure-host.sh check

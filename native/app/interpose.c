@@ -257,13 +257,13 @@ EXPORT void *mremap(void *address, size_t before, size_t after, int flags, ...) 
         va_end(arguments);
     }
 
-    bool captured = has_captured();
-    if ((flags & MREMAP_DONTUNMAP) != 0 && (flags & MREMAP_FIXED) != 0 && captured) {
+    if ((flags & MREMAP_DONTUNMAP) != 0 && (flags & MREMAP_FIXED) != 0 && has_captured()) {
         return move_and_map_anew(address, before, after, flags, target);
     }
 
+    /* Asked afterwards: the pager may have begun just now, and the mapping is two by that. */
     void *moved = (void *)syscall(SYS_mremap, address, before, after, flags, target);
-    return moved == MAP_FAILED && errno == EFAULT && before != 0 && captured
+    return moved == MAP_FAILED && errno == EFAULT && before != 0 && has_captured()
                ? move_by_copy(address, before, after, flags, target)
                : moved;
 }

@@ -223,10 +223,14 @@ internal sealed partial class StripePool
                 continue;
             }
 
-            _runOn(() => Set.Remove(link.Number));
-            _links.Remove(link);
+            // Who borrows may just be asking it.
+            lock (_lock)
+            {
+                _runOn(() => Set.Remove(link.Number));
+                _links.Remove(link);
+                link.Dispose();
+            }
 
-            link.Dispose();
             _ = _toFree.RemoveAll(dropped => dropped.Link == link);
             Log.SponsorReturned(_logger, link.Name);
         }

@@ -51,7 +51,7 @@ internal static class HecaRun
     }
 
     /// <summary>What `heca status` would be told, without a process for each look; null where nobody answers.</summary>
-    private static JsonElement? Ask(string path)
+    public static JsonElement? Ask(string path)
     {
         try
         {

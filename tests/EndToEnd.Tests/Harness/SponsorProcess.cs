@@ -12,6 +12,7 @@ internal sealed class SponsorProcess : IDisposable
     private readonly string[] _more;
     private readonly SponsorNamespace? _host;
     private Process _process = null!;
+    private OutputTail _told = null!;
 
     public SponsorProcess(string memory, params string[] more)
         : this(null, memory, more)
@@ -38,6 +39,9 @@ internal sealed class SponsorProcess : IDisposable
     public string AdminKey => Path.Combine(_keys, "sponsor.admin");
 
     public int Id => _process.Id;
+
+    /// <summary>The last that it has said on standard error, since it was started last.</summary>
+    public string Told => _told.Text;
 
     public void Kill()
     {
@@ -66,6 +70,7 @@ internal sealed class SponsorProcess : IDisposable
         _process = Process.Start(start)!;
         string line = _process.StandardOutput.ReadLine()
             ?? throw new InvalidOperationException("heca-sponsor did not start: " + _process.StandardError.ReadToEnd());
+        _told = new OutputTail(_process.StandardError);
         using JsonDocument ready = JsonDocument.Parse(line);
         return (
             new SponsorEndpoint(address, ready.RootElement.GetProperty("control_port").GetInt32(),
