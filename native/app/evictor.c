@@ -207,7 +207,7 @@ static void give_back(uint64_t address, const struct heca_command *command, bool
     }
 }
 
-static struct heca_completion execute(const struct session *session, const struct heca_command *command) {
+static struct heca_completion execute(struct session *session, const struct heca_command *command) {
     struct heca_completion completion = {.cookie = command->cookie};
     uint64_t bytes = command->pages * HECA_PAGE_BYTES;
     switch (command->pages == 0 ? 0 : command->op) {
@@ -217,6 +217,9 @@ static struct heca_completion execute(const struct session *session, const struc
     case HECA_COMMAND_RECYCLE:
         give_back(command->target, command, heca_staging_contains(&session->staging, command->target, bytes),
                   &completion);
+        break;
+    case HECA_COMMAND_RESIZE:
+        completion.status = heca_segment_resize_from_outside(session, command->source, command->target);
         break;
     case HECA_COMMAND_DROP:
         give_back(command->source, command, heca_segments_contain(command->source, bytes), &completion);
@@ -255,7 +258,7 @@ static uint32_t drop_together(const struct session *session, uint32_t tail, uint
 }
 
 /* Executes the next commands; false when there are none. */
-static bool advance(const struct session *session) {
+static bool advance(struct session *session) {
     struct heca_ring *ring = session->ring;
     uint32_t tail = ring->commands_tail;
     uint32_t waiting = __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE) - tail;

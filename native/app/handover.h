@@ -23,7 +23,7 @@
  *                and the ring as new. The answer brings another descriptor in its place. A forked child is answered
  *                with its userfaultfd before that descriptor; to another pager it gives both, as any program.
  *    RESUMED     the program has that descriptor: only now the pager begins. No answer.
- *    ALLOCATE    address/bytes = the new, already registered range.
+ *    ALLOCATE    address/bytes = the new, already registered range; value0 = the bytes it can grow to.
  *    FREE        address = start of a segment. The answer comes when no page of it is resident or in flight; the
  *                library then unregisters and unmaps.
  *    RESIZE      address, bytes = new length. Growing: the range is registered already. Shrinking: the answer comes
@@ -78,6 +78,7 @@ enum heca_message_kind {
 #define HECA_IS_FORKED 32u
 /* Its pager has died; what that one knew comes with the HELLO. */
 #define HECA_IS_RESUMED 64u
+#define HECA_CAN_RESIZE 128u /* the evictor knows the command RESIZE */
 
 struct heca_message {
     uint32_t magic;
@@ -103,6 +104,10 @@ enum heca_command_op {
     HECA_COMMAND_RECYCLE = 2,
     /* Drop `pages` of the segment from `source` on: MADV_DONTNEED. */
     HECA_COMMAND_DROP = 3,
+    /* The segment at `source` has `target` bytes from now on, by order from outside. What is new is registered and made
+     * accessible; what is beyond loses access first, then its registration, which wakes who waits there, then its
+     * pages. All of it or nothing; again is nothing. `pages` is 1. EAGAIN: the program is in a call of its own. */
+    HECA_COMMAND_RESIZE = 4,
 };
 
 struct heca_command {

@@ -109,6 +109,8 @@ bool heca_staging_contains(const struct staging *staging, uint64_t address, uint
 /* Lock-free, for the evictor: is [address, address + bytes) inside one live segment? */
 bool heca_segments_contain(uint64_t address, uint64_t bytes);
 bool heca_segments_any(void);
+/* By the evictor, for the pager: -EAGAIN while the program is in a call. */
+int32_t heca_segment_resize_from_outside(struct session *session, uint64_t address, uint64_t bytes);
 /* In a forked child, where segments are not mapped: keeps other mappings out of their places. */
 void heca_segments_occupy_in_child(void);
 

@@ -19,7 +19,8 @@
 
 struct segment {
     uint64_t address; /* 0: free entry. Last set and first cleared, since the evictor reads without the lock */
-    uint64_t bytes;
+    uint64_t bytes;   /* of which pages may be the pager's: the longer of two lengths while one becomes the other */
+    uint64_t size;    /* which the program may use: the shorter */
     uint64_t reserve_bytes;
 };
 
@@ -87,6 +88,7 @@ static struct segment *find_free(void) {
 static void publish(struct segment *segment, char *base, uint64_t bytes, uint64_t reserve_bytes) {
     segment->reserve_bytes = reserve_bytes;
     __atomic_store_n(&segment->bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->size, bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->address, (uintptr_t)base, __ATOMIC_RELEASE);
     if (segment == &segments[segments_used]) {
         __atomic_store_n(&segments_used, segments_used + 1, __ATOMIC_RELEASE);
@@ -173,7 +175,8 @@ static int32_t allocate(uint64_t bytes, uint64_t reserve_bytes, char **out) {
     if (status == 0) {
         /* Before the pager knows of it: its first command for the segment may come before its answer is read. */
         publish(segment, base, bytes, reserve_bytes);
-        struct heca_message message = {.kind = HECA_MESSAGE_ALLOCATE, .address = (uintptr_t)base, .bytes = bytes};
+        struct heca_message message = {
+            .kind = HECA_MESSAGE_ALLOCATE, .address = (uintptr_t)base, .bytes = bytes, .value0 = reserve_bytes};
         status = heca_session_request(&heca_session, &message);
         if (status != 0) {
             withdraw(segment);
@@ -235,6 +238,11 @@ int32_t heca_segment_free(void *address) {
     return status;
 }
 
+static void set_length(struct segment *segment, uint64_t size, uint64_t bytes) {
+    __atomic_store_n(&segment->bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->size, size, __ATOMIC_RELEASE);
+}
+
 static int32_t resize(struct segment *segment, uint64_t bytes) {
     char *base = (char *)(uintptr_t)segment->address;
     uint64_t before = segment->bytes;
@@ -251,19 +259,62 @@ static int32_t resize(struct segment *segment, uint64_t bytes) {
         return status;
     }
 
-    /* The longer of the two lengths holds while the pager works: it may drop pages that are going, or fetch new ones.
-     */
-    __atomic_store_n(&segment->bytes, bytes > before ? bytes : before, __ATOMIC_RELAXED);
+    uint64_t longer = bytes > before ? bytes : before;
+    set_length(segment, bytes > before ? before : bytes, longer);
     struct heca_message message = {.kind = HECA_MESSAGE_RESIZE, .address = segment->address, .bytes = bytes};
     status = heca_session_request(&heca_session, &message);
     uint64_t now = status == 0 ? bytes : before;
-    uint64_t longer = bytes > before ? bytes : before;
-    __atomic_store_n(&segment->bytes, now, __ATOMIC_RELAXED);
     if (now < longer) {
         dismiss(base + now, longer - now);
     }
 
+    set_length(segment, now, now);
     return status;
+}
+
+int32_t heca_segment_resize_from_outside(struct session *session, uint64_t address, uint64_t bytes) {
+    /* Who holds the lock may wait for the pager, which waits for this thread. */
+    if (pthread_mutex_trylock(&session->lock) != 0) {
+        return -EAGAIN;
+    }
+
+    struct segment *segment = find((const void *)(uintptr_t)address);
+    int32_t status = segment == NULL || bytes == 0 ? -EINVAL : bytes > segment->reserve_bytes ? -ENOMEM : 0;
+    if (status == 0) {
+        char *base = (char *)(uintptr_t)address;
+        uint64_t before = segment->bytes;
+        if (bytes > before) {
+            status = enlist(base + before, bytes - before);
+            bytes = status == 0 ? bytes : before;
+            set_length(segment, bytes, bytes);
+        } else if (bytes < before) {
+            /* Told before it is so: who asks how much there is must not be given what is about to go. And pages that
+             * could still be touched would be zeros once the range is no more the pager's. */
+            set_length(segment, bytes, before);
+            status = mprotect(base + bytes, before - bytes, PROT_NONE) == 0 ? 0 : -ENOMEM;
+            if (status == 0) {
+                dismiss(base + bytes, before - bytes);
+            }
+
+            bytes = status == 0 ? bytes : before;
+            set_length(segment, bytes, bytes);
+        }
+    }
+
+    pthread_mutex_unlock(&session->lock);
+    return status;
+}
+
+int32_t heca_segment_size(const void *address, uint64_t *bytes) {
+    uint32_t used = __atomic_load_n(&segments_used, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < used && address != NULL && bytes != NULL; i++) {
+        if (__atomic_load_n(&segments[i].address, __ATOMIC_ACQUIRE) == (uintptr_t)address) {
+            *bytes = __atomic_load_n(&segments[i].size, __ATOMIC_ACQUIRE);
+            return 0;
+        }
+    }
+
+    return -EINVAL;
 }
 
 int32_t heca_segment_resize(void *address, uint64_t bytes) {

@@ -275,7 +275,7 @@ static int32_t open_memory(struct session *session) {
         return status;
     }
 
-    session->can = (can_move ? HECA_CAN_MOVE : 0) | (captures ? HECA_CAN_CAPTURE : 0);
+    session->can = HECA_CAN_RESIZE | (can_move ? HECA_CAN_MOVE : 0) | (captures ? HECA_CAN_CAPTURE : 0);
     if (can_change) {
         if ((session->userfault.features & events) != events) {
             return -EPERM;

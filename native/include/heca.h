@@ -54,6 +54,12 @@ HECA_API int32_t heca_segment_free(void *address);
  */
 HECA_API int32_t heca_segment_resize(void *address, uint64_t bytes);
 
+/* Stores how many bytes of the segment that starts at `address` the program may use now: those it has asked for, or
+ * what `heca segment grow` and `heca segment shrink` have made of them from outside. What is beyond raises SIGSEGV, and
+ * EFAULT in a system call. It is lower before pages go, and higher after they are there. Costs some nanoseconds and
+ * waits for nobody; safe in a signal handler. */
+HECA_API int32_t heca_segment_size(const void *address, uint64_t *bytes);
+
 /* Gives a hint for [address, address + bytes), a range inside one segment. */
 HECA_API int32_t heca_segment_advise(void *address, uint64_t bytes, int32_t advice);
 

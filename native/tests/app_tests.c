@@ -108,7 +108,12 @@ static void grows_and_shrinks_in_place(void) {
         words[page * WORDS] = page + 1;
     }
 
+    uint64_t bytes = 0;
+    CHECK_OK(heca_segment_size(address, &bytes));
+    CHECK(bytes == 1000 * PAGE);
     CHECK_OK(heca_segment_resize(address, 50 * PAGE - 1)); /* rounded up */
+    CHECK_OK(heca_segment_size(address, &bytes));
+    CHECK(bytes == 50 * PAGE);
     CHECK_OK(heca_segment_resize(address, 200 * PAGE));
     for (uint64_t page = 0; page < 200; page++) {
         CHECK(words[page * WORDS] == (page < 50 ? page + 1 : 0), "page %llu", (unsigned long long)page);
@@ -117,6 +122,7 @@ static void grows_and_shrinks_in_place(void) {
     CHECK(heca_segment_resize((char *)address + PAGE, PAGE) == -EINVAL);
     CHECK(heca_segment_resize(address, 0) == -EINVAL);
     CHECK_OK(heca_segment_free(address));
+    CHECK(heca_segment_size(address, &bytes) == -EINVAL && bytes == 50 * PAGE);
 }
 
 static int count_lines(const char *path) {

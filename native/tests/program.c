@@ -10,10 +10,12 @@
  * none is remote heca-test-program advise MIB    every advice, with what it must do to the contents heca-test-program
  * churn MIB ALLOCATIONS   allocate, fill, check and free, over and over
  *   heca-test-program rearrange MIB THREADS ROUNDS EPOCHS   see rearrange.c
+ *   heca-test-program elastic MIB THREADS, sparse GIB PAGES SEED   see elastic.c
  *   heca-test-program filled MIB   as idle, without the walk: its last pages are here, and changed
  *   heca-test-program locked MIB all|segment   locks its memory, then fills it
  *   heca-test-program killed MIB free|out   dies by SIGKILL while the evictor carries out what a request waits for
  */
+#include "elastic.h"
 #include "rearrange.h"
 
 #include <heca.h>
@@ -326,6 +328,12 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "churn") == 0) {
         return churn(mib, strtoull(argv[3], NULL, 10));
+    }
+    if (strcmp(argv[1], "elastic") == 0) {
+        return elastic(mib, (unsigned)atoi(argv[3]));
+    }
+    if (strcmp(argv[1], "sparse") == 0) {
+        return sparse(mib, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
     }
     if (strcmp(argv[1], "rearrange") == 0) {
         return rearrange(mib, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10), (unsigned)atoi(argv[5]));

@@ -24,7 +24,8 @@ namespace Hecatonchire;
 /// <para>
 /// Elements may be read and written from several threads as in an array. <see cref="Resize"/>, <see cref="Advise"/> and
 /// <see cref="Dispose()"/> may be called from any thread and wait for each other, but references, spans and pointers obtained
-/// before are not protected: do not use them after <see cref="Dispose()"/>, nor beyond the new end after shrinking, and keep
+/// before are not protected: do not use them after <see cref="Dispose()"/>, nor beyond the new end after shrinking, which <c>heca segment shrink</c> can do
+/// as well (without <c>--drop</c> only where nothing has been touched), and keep
 /// the object reachable while they are in use (<c>using</c>, or <see cref="GC.KeepAlive"/>).
 /// </para>
 /// </remarks>
@@ -36,15 +37,28 @@ public sealed unsafe class SponsoredMemory<T> : IDisposable
     private T* _pointer;
     private long _length;
 
+    /// <summary>The segment's size that <see cref="_length"/> goes with.</summary>
+    private ulong _bytes;
+
     private SponsoredMemory(SegmentHandle segment, long length)
     {
         _segment = segment;
         _pointer = (T*)segment.DangerousGetHandle();
         _length = length;
+        _bytes = HecaLibrary.SizeOf(_pointer);
     }
 
-    /// <summary>Elements; 0 after <see cref="Dispose()"/>.</summary>
-    public long Length => Volatile.Read(ref _length);
+    /// <summary>
+    /// Elements now: what <see cref="Resize"/> and <c>heca segment grow</c> and <c>shrink</c> have made of them. 0 after <see cref="Dispose()"/>.
+    /// </summary>
+    public long Length
+    {
+        get
+        {
+            Follow();
+            return Volatile.Read(ref _length);
+        }
+    }
 
     /// <summary>The first element; null after <see cref="Dispose()"/>. Page-aligned.</summary>
     public T* Pointer => _pointer;
@@ -59,7 +73,7 @@ public sealed unsafe class SponsoredMemory<T> : IDisposable
         {
             if ((ulong)index >= (ulong)_length)
             {
-                ThrowOutside(nameof(index), index);
+                CheckIndex(index);
             }
 
             return ref _pointer[index];
@@ -111,6 +125,7 @@ public sealed unsafe class SponsoredMemory<T> : IDisposable
             Volatile.Write(ref _length, Math.Min(before, length));
             int status = HecaLibrary.SegmentResize(_segment, bytes);
             Volatile.Write(ref _length, status == 0 ? length : before);
+            _bytes = HecaLibrary.SizeOf(_pointer);
             HecaErrno.ThrowIfFailed(status, "resizing sponsored memory");
         }
     }
@@ -159,6 +174,40 @@ public sealed unsafe class SponsoredMemory<T> : IDisposable
         }
 
         return (ulong)length * (ulong)sizeof(T);
+    }
+
+    /// <summary>The segment's size has been changed from outside: so is the length.</summary>
+    private void Follow()
+    {
+        T* pointer = _pointer;
+        if (pointer == null || HecaLibrary.SizeOf(pointer) == Volatile.Read(ref _bytes) || !_gate.TryEnter())
+        {
+            // While this program changes it, or gives it back, the length is already what may be used.
+            return;
+        }
+
+        try
+        {
+            ulong bytes = _pointer == null ? 0 : HecaLibrary.SizeOf(_pointer);
+            if (bytes != 0 && bytes != _bytes)
+            {
+                Volatile.Write(ref _length, (long)(bytes / (ulong)sizeof(T)));
+                _bytes = bytes;
+            }
+        }
+        finally
+        {
+            _gate.Exit();
+        }
+    }
+
+    private void CheckIndex(long index)
+    {
+        // It may have grown since.
+        if ((ulong)index >= (ulong)Length)
+        {
+            ThrowOutside(nameof(index), index);
+        }
     }
 
     private void CheckRange(long start, long length)

@@ -3,6 +3,7 @@ using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
 using Hecatonchire.Cli.Cluster;
 using Hecatonchire.Cli.Run;
+using Hecatonchire.Cli.Segments;
 using Hecatonchire.Cli.Services;
 using Hecatonchire.Cli.Status;
 
@@ -14,6 +15,7 @@ return HecaCommandLine.Invoke(
         BenchWorkerCommand.Create(),
         StatusCommand.Create(),
         TopCommand.Create(),
+        SegmentCommand.Create(),
         ClusterCommand.Create(),
         DrainCommand.Create(),
         OfferCommand.Create(),

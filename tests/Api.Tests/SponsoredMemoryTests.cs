@@ -69,7 +69,7 @@ public sealed class SponsoredMemoryTests(MinipagerFixture pager) : IClassFixture
         Assert.Equal(0, memory[512 * 1000 - 1]);
         memory[512 * 500] = 9;
         memory.Resize(512 * 2);
-        Assert.Throws<ArgumentOutOfRangeException>(() => memory[512 * 2]);
+        Assert.Equal("index", Assert.Throws<ArgumentOutOfRangeException>(() => memory[512 * 2]).ParamName);
         memory.Resize(512 * 600);
         Assert.Equal(0, memory[512 * 500]);
         Assert.Equal(7, memory[511]);

@@ -7,7 +7,7 @@ namespace Hecatonchire.Native;
 /// libheca.so, found beside the program and checked once. Every method returns 0 or a negative errno.
 /// </summary>
 /// <remarks>
-/// No SuppressGCTransition here: every call may wait for the pager, and a collection must go on meanwhile.
+/// No SuppressGCTransition here but for what reads a word: every other call may wait for the pager, and a collection must go on meanwhile.
 /// </remarks>
 internal static unsafe partial class HecaLibrary
 {
@@ -65,6 +65,17 @@ internal static unsafe partial class HecaLibrary
 
     [LibraryImport(Library, EntryPoint = "heca_segment_resize")]
     public static partial int SegmentResize(SegmentHandle segment, ulong bytes);
+
+    /// <summary>What the segment at <paramref name="address"/> has now; 0 where there is none.</summary>
+    public static ulong SizeOf(void* address)
+    {
+        ulong bytes = 0;
+        return SegmentSize(address, &bytes) == 0 ? bytes : 0;
+    }
+
+    [LibraryImport(Library, EntryPoint = "heca_segment_size")]
+    [SuppressGCTransition]
+    private static partial int SegmentSize(void* address, ulong* bytes);
 
     [LibraryImport(Library, EntryPoint = "heca_segment_advise")]
     public static partial int SegmentAdvise(void* address, ulong bytes, int advice);

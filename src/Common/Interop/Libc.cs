@@ -103,6 +103,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, EntryPoint = "mmap", SetLastError = true)]
     public static partial void* Map(void* address, nuint length, int protection, int flags, int descriptor, long offset);
 
+    [LibraryImport(Library, EntryPoint = "mremap", SetLastError = true)]
+    public static partial void* Remap(void* address, nuint length, nuint newLength, int flags);
+
     [LibraryImport(Library, EntryPoint = "munmap", SetLastError = true)]
     public static partial int Unmap(void* address, nuint length);
 
@@ -184,8 +187,9 @@ internal static unsafe partial class Libc
 
     public const int PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2;
     public const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
-    public const int MADV_DONTNEED = 4, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15, MADV_DONTDUMP = 16, MADV_REMOVE = 9;
-    public const int SEEK_END = 2;
+    public const int MADV_DONTNEED = 4, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15, MADV_DONTDUMP = 16, MADV_DONTNEED_LOCKED = 24;
+    public const int MREMAP_MAYMOVE = 1;
+    public const int SEEK_END = 2, SEEK_DATA = 3;
     public const int MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4;
     public const int MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
     public const short POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;

@@ -17,6 +17,9 @@ internal static unsafe class NativeMemoryMap
     public static byte* Share(int descriptor, nuint bytes) =>
         Check(Libc.Map(null, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, descriptor, 0), bytes);
 
+    /// <summary>Private memory of <paramref name="before"/> bytes made longer, at another address as a rule. Throws <see cref="InsufficientMemoryException"/>; it is as it was then.</summary>
+    public static byte* Grow(void* memory, nuint before, nuint bytes) => Check(Libc.Remap(memory, before, bytes, Libc.MREMAP_MAYMOVE), bytes);
+
     private static byte* Check(void* address, nuint bytes) => (nint)address == -1
         ? throw new InsufficientMemoryException($"mmap of {bytes} bytes: {Errno.Describe(Libc.Errno)}")
         : (byte*)address;

@@ -14,9 +14,9 @@ internal static class HandoverAbi
 
     public const ushort Hello = 1, Allocate = 2, Free = 3, Resize = 4, Advise = 5, Statistics = 6, Enable = 7, Resumed = 8;
 
-    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32, IsResumed = 64;
+    public const ulong CanMove = 1, CanPoison = 2, CanWriteProtect = 4, CanChange = 8, CanCapture = 16, IsForked = 32, IsResumed = 64, CanResize = 128;
 
-    public const uint Take = 1, Recycle = 2, Drop = 3;
+    public const uint Take = 1, Recycle = 2, Drop = 3, ResizeSegment = 4;
 }
 
 [InlineArray(16)]

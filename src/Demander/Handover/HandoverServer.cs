@@ -228,7 +228,7 @@ internal sealed partial class HandoverServer : IDisposable
             bool isAligned = ((request.Address | request.Bytes) & (ulong)(PageSize.Bytes - 1)) == 0;
             answer.Status = !isAligned ? -Errno.EINVAL : request.Kind switch
             {
-                HandoverAbi.Allocate => session.Allocate(request.Address, request.Bytes),
+                HandoverAbi.Allocate => session.Allocate(request.Address, request.Bytes, request.Value0),
                 HandoverAbi.Free => session.Free(request.Address),
                 HandoverAbi.Resize => session.Resize(request.Address, request.Bytes),
                 HandoverAbi.Advise => session.Advise(request.Address, request.Bytes, (int)request.Value0),

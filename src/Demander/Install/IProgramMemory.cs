@@ -204,6 +204,15 @@ internal unsafe interface IProgramMemory
     /// <summary>Orders pages of the program dropped.</summary>
     void PostDrop(ulong address, int pages, ulong cookie);
 
+    /// <summary>True when the program's evictor can change the length of a segment.</summary>
+    bool CanResize { get; }
+
+    /// <summary>
+    /// Orders the segment at <paramref name="address"/> made so many pages long, all of it or nothing. What goes raises SIGSEGV from then on, and who waits there is woken.
+    /// EAGAIN: the program is in a call of its own; ENOMEM: it has no room for that.
+    /// </summary>
+    void PostResize(ulong address, long pages, ulong cookie);
+
     /// <summary>Publishes posted commands and wakes the evictor where it sleeps.</summary>
     void SubmitCommands();
 

@@ -327,6 +327,10 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
 
     public void PostDrop(ulong address, int pages, ulong cookie) => _ring!.Post(HandoverAbi.Drop, pages, address, 0, cookie);
 
+    public bool CanResize => (_capabilities & HandoverAbi.CanResize) != 0;
+
+    public void PostResize(ulong address, long pages, ulong cookie) => _ring!.Post(HandoverAbi.ResizeSegment, 1, address, (ulong)pages << PageSize.Shift, cookie);
+
     public void SubmitCommands() => _ring?.Submit();
 
     public int PollCompletions(Span<EvictorCompletion> completions) => _ring?.Poll(completions) ?? 0;

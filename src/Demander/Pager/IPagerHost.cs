@@ -26,6 +26,14 @@ internal interface IPagerHost : IDisposable
     /// <summary>True while a program is connected, whatever it has in the pager's hands.</summary>
     bool IsServing { get; }
 
+    /// <summary>The segments of all its programs, and where their pages are.</summary>
+    IReadOnlyList<SegmentReport> Segments();
+
+    /// <summary>
+    /// Changes the length of a segment of a running program, in place. Null when that is done, else why not, in one line.
+    /// </summary>
+    string? ResizeSegment(Guid id, long bytes, SegmentChange change);
+
     /// <summary>One line for the user if the pager could not go on (a sponsor lost, for example); null while all is well.</summary>
     string? Failure { get; }
 }

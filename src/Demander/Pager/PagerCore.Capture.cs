@@ -299,6 +299,7 @@ internal sealed unsafe partial class PagerCore
                 for (long page = first; page < first + _present[i].Pages; page++)
                 {
                     ref PageEntry entry = ref window.Entries[page];
+                    window.Touch(page);
                     entry.Apply(PageEvent.Adopt);
                     Admit(new PageId(window.Number, page), ref entry, PageArrival.ZeroFill);
                 }

@@ -250,6 +250,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         segment.Hashes[moved.Page] = _segments[id.Segment].Hashes[id.Page];
+        segment.Touch(moved.Page);
         entry.MoveTo(ref target);
         if (target.State == PageState.Leaving)
         {

@@ -61,7 +61,7 @@ internal sealed unsafe partial class PagerCore
             return false;
         }
 
-        if (SponsorLost || IsChangePending || Room + _departing >= EvictBelow)
+        if (SponsorLost || IsChangePending || _isClosing || Room + _departing >= EvictBelow)
         {
             _unsharedInVain = 0;
             return false;
@@ -159,6 +159,10 @@ internal sealed unsafe partial class PagerCore
             if ((completion.Cookie & ClearCookie) != 0)
             {
                 FinishClear(in completion);
+            }
+            else if (completion.Cookie == ResizeCookie)
+            {
+                FinishResizeOrder(completion.Status);
             }
             else if ((completion.Cookie & DropCookie) != 0)
             {

@@ -145,6 +145,7 @@ internal sealed unsafe partial class PagerCore
     {
         if (!entry.IsWaiting)
         {
+            _segments[id.Segment].Touch(id.Page);
             entry.IsWaiting = true;
             Counters.RoomWaits++;
             _parked.Push(id, faultedAt, thread, kind == FaultKind.Write);
@@ -275,6 +276,7 @@ internal sealed unsafe partial class PagerCore
         {
             var id = new PageId(first.Segment, first.Page + i);
             ref PageEntry entry = ref Entry(id);
+            _segments[id.Segment].Touch(id.Page);
             entry.Apply(PageEvent.ZeroFill);
             entry.IsWaiting = false;
             Admit(id, ref entry, arrival);
@@ -387,6 +389,7 @@ internal sealed unsafe partial class PagerCore
             Counters.RemotePages--;
         }
 
+        _segments[id.Segment].Touch(id.Page);
         entry.Apply(PageEvent.Lose);
         entry.IsWaiting = false;
         Counters.PagesLost++;

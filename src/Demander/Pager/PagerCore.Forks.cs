@@ -71,7 +71,7 @@ internal sealed unsafe partial class PagerCore
     {
         for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
         {
-            for (long page = 0; page < segment.Pages; page++)
+            for (long page = segment.NextTouched(0, segment.Pages); page < segment.Pages; page = segment.NextTouched(page + 1, segment.Pages))
             {
                 ReleaseSlot(ref segment.Entries[page]);
             }
@@ -239,7 +239,7 @@ internal sealed unsafe partial class PagerCore
         var segment = Segment.Create(parent.Number, parent.Address, parent.Pages, _tables);
         segment.Advice = parent.Advice;
         _segments.Add(segment);
-        for (long page = 0; page < parent.Pages; page++)
+        for (long page = parent.NextTouched(0, parent.Pages); page < parent.Pages; page = parent.NextTouched(page + 1, parent.Pages))
         {
             ref PageEntry entry = ref parent.Entries[page];
             if (entry.State == PageState.Untouched)
@@ -254,6 +254,7 @@ internal sealed unsafe partial class PagerCore
             }
 
             ref PageEntry own = ref segment.Entries[page];
+            segment.Touch(page);
             entry.CopyTo(ref own);
             switch (own.State)
             {
@@ -309,7 +310,14 @@ internal sealed unsafe partial class PagerCore
                 continue;
             }
 
-            long page = _inheritedCursor++;
+            long page = segment.NextTouched(_inheritedCursor, segment.Pages);
+            if (page == segment.Pages)
+            {
+                _inheritedCursor = page;
+                continue;
+            }
+
+            _inheritedCursor = page + 1;
             if (segment.Entries[page] is { State: PageState.Resident, IsQueued: false })
             {
                 id = new PageId(segment.Number, page);

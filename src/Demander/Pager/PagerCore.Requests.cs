@@ -74,6 +74,11 @@ internal sealed unsafe partial class PagerCore
             case PagerRequestKind.Measure:
                 ApplyMeasure(request);
                 return;
+            case PagerRequestKind.ResizeFromOutside:
+                BeginResize(request);
+                return;
+            case PagerRequestKind.Survey:
+                return;
         }
 
         Segment? segment = _segments.Find(request.Address);
@@ -105,14 +110,19 @@ internal sealed unsafe partial class PagerCore
     /// <summary>Goes on with the request. True when it has ended.</summary>
     private bool Step(PagerRequest request, ref bool progress)
     {
-        if (request.Status != 0 || request.Kind is PagerRequestKind.Allocate or PagerRequestKind.Measure)
+        if ((request.Status != 0 && request.Stage != ResizeStage.Reopen) || request.Kind is PagerRequestKind.Allocate or PagerRequestKind.Measure)
         {
             return true;
         }
 
+        if (request.Kind == PagerRequestKind.Survey)
+        {
+            return StepSurvey(request, ref progress);
+        }
+
         if (_programGone)
         {
-            request.Status = -Errno.ESRCH;
+            (request.Status, _isClosing) = (-Errno.ESRCH, false);
             return true;
         }
 
@@ -128,6 +138,8 @@ internal sealed unsafe partial class PagerCore
                 return StepAdvise(request, ref progress);
             case PagerRequestKind.Capture:
                 return StepCapture(request);
+            case PagerRequestKind.ResizeFromOutside:
+                return StepResize(request, ref progress);
             default:
                 return false;
         }
@@ -144,7 +156,7 @@ internal sealed unsafe partial class PagerCore
 
         try
         {
-            request.Segment = Segment.Create(number, request.Address, request.Pages, _tables);
+            request.Segment = Segment.Create(number, request.Address, request.Pages, _tables, request.Identity);
             _segments.Add(request.Segment);
             UpdateBudget();
             return 0;
@@ -210,6 +222,12 @@ internal sealed unsafe partial class PagerCore
         Segment segment = request.Segment!;
         for (int looked = 0; looked < PagesPerStep && request.Cursor < request.End; looked++)
         {
+            if (!segment.IsTouched(request.Cursor))
+            {
+                (request.Cursor, progress) = (segment.NextTouched(request.Cursor, request.End), true);
+                continue;
+            }
+
             var id = new PageId(segment.Number, request.Cursor);
             ref PageEntry entry = ref segment.Entries[request.Cursor];
             switch (entry.State)
@@ -323,6 +341,13 @@ internal sealed unsafe partial class PagerCore
             long stepEnd = Math.Min(request.End, request.Cursor + PagesPerStep);
             while (request.Cursor < stepEnd && count < most)
             {
+                if (!segment.IsTouched(request.Cursor))
+                {
+                    request.Cursor = segment.NextTouched(request.Cursor, request.End);
+                    stepEnd = Math.Min(request.End, Math.Max(stepEnd, request.Cursor));
+                    continue;
+                }
+
                 if (segment.Entries[request.Cursor].State == PageState.Resident)
                 {
                     _victims[count++] = new PageId(segment.Number, request.Cursor);
@@ -345,7 +370,8 @@ internal sealed unsafe partial class PagerCore
 
         for (int looked = 0; looked < PagesPerStep && request.WaitCursor < request.End; looked++)
         {
-            if (segment.Entries[request.WaitCursor].State is PageState.Taking or PageState.Clearing or PageState.Leaving && !SponsorLost)
+            request.WaitCursor = segment.NextTouched(request.WaitCursor, request.End);
+            if (request.WaitCursor < request.End && segment.Entries[request.WaitCursor].State is PageState.Taking or PageState.Clearing or PageState.Leaving && !SponsorLost)
             {
                 return false;
             }
@@ -372,6 +398,13 @@ internal sealed unsafe partial class PagerCore
         end = Math.Min(end, segment.OpenPages);
         for (int looked = 0; looked < PagesPerStep && cursor < end && !SponsorLost; looked++)
         {
+            cursor = segment.NextTouched(cursor, end);
+            if (cursor == end)
+            {
+                progress = true;
+                break;
+            }
+
             ref PageEntry entry = ref segment.Entries[cursor];
             if (entry.State != PageState.Remote || entry.IsWaiting)
             {

@@ -99,7 +99,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         (_isUnsharing, _sharedCount) = (false, 0);
-        if (count > 0 && !SponsorLost && !IsChangePending && Room + _departing < HighWatermark && CanTakeOut)
+        if (count > 0 && !SponsorLost && !IsChangePending && !_isClosing && Room + _departing < HighWatermark && CanTakeOut)
         {
             SendAway(count);
         }

@@ -30,9 +30,11 @@ internal sealed unsafe partial class PagerCore
         long resident = 0;
         foreach ((int number, ulong address, long pages) in left.Segments)
         {
-            var segment = Segment.Create(number, address, pages, _tables);
+            SegmentIdentity identity = left.Identities[number];
+            long whole = PagesLeft(address, pages, in identity);
+            var segment = Segment.Create(number, address, whole, _tables, identity with { ResizedFrom = 0, ResizedTo = 0 });
             _segments.Add(segment);
-            resident += TakeOver(segment, left.Tables(number), isStaged, leaving);
+            resident += TakeOver(segment, left, isStaged, leaving);
         }
 
         TakeOverStaging(isStaged, leaving);
@@ -43,7 +45,7 @@ internal sealed unsafe partial class PagerCore
         CountInstalled((int)resident);
         for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
         {
-            for (long page = 0; page < segment.Pages; page++)
+            for (long page = segment.NextTouched(0, segment.Pages); page < segment.Pages; page = segment.NextTouched(page + 1, segment.Pages))
             {
                 ref PageEntry entry = ref segment.Entries[page];
                 if (entry.State == PageState.Resident)
@@ -76,7 +78,7 @@ internal sealed unsafe partial class PagerCore
     {
         for (Segment? segment = _segments.FindFrom(0); segment is not null; segment = _segments.FindFrom(segment.End))
         {
-            for (long page = 0; page < segment.Pages; page++)
+            for (long page = segment.NextTouched(0, segment.Pages); page < segment.Pages; page = segment.NextTouched(page + 1, segment.Pages))
             {
                 if (segment.Entries[page].Slot != PageEntry.NoSlot)
                 {
@@ -106,14 +108,21 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>Returns how many of its pages are in the program.</summary>
-    private long TakeOver(Segment segment, PageTables left, bool[] isStaged, PageId?[] leaving)
+    private long TakeOver(Segment segment, PageTableFile tables, bool[] isStaged, PageId?[] leaving)
     {
         bool[] isPresent = new bool[PresenceStep];
+        PageTables left = tables.Tables(segment.Number);
         long resident = 0;
         for (long first = 0; first < segment.Pages; first += PresenceStep)
         {
             int count = (int)Math.Min(PresenceStep, segment.Pages - first);
-            FindPresent(segment, first, isPresent.AsSpan(0, count));
+            bool isAnyPresent = FindPresent(segment, first, isPresent.AsSpan(0, count));
+            if (!isAnyPresent && tables.NextWithData(segment.Number, first) >= first + count)
+            {
+                // Nor is anything of it anywhere else. To read of the table there would give it memory.
+                continue;
+            }
+
             for (int i = 0; i < count; i++)
             {
                 long page = first + i;
@@ -126,22 +135,26 @@ internal sealed unsafe partial class PagerCore
                     case PageState.Untouched:
                         continue;
                     case PageState.Resident:
+                        segment.Touch(page);
                         resident++;
                         segment.Entries[page].Restore(state, PageEntry.NoSlot, 0);
                         break;
                     case PageState.Leaving:
+                        segment.Touch(page);
                         _ = leaving[before.Index] is null ? 0 : throw new InvalidDataException("two pages are at one place in staging");
                         leaving[before.Index] = new PageId(segment.Number, page);
                         segment.Entries[page].Restore(state, PageEntry.NoSlot, before.Index);
                         segment.Hashes[page] = _program.StagedHash(before.Index);
                         break;
                     case PageState.Remote:
+                        segment.Touch(page);
                         _ = _slots.TryClaim(before.Slot) ? 0 : throw new InvalidDataException($"page {page} of segment {segment.Number} is in a slot that is none");
                         segment.Entries[page].Restore(state, before.Slot, 0);
                         segment.Hashes[page] = left.Hashes[page];
                         Counters.RemotePages++;
                         break;
                     default:
+                        segment.Touch(page);
                         segment.Entries[page].Restore(PageState.Lost, PageEntry.NoSlot, 0);
                         break;
                 }
@@ -176,13 +189,15 @@ internal sealed unsafe partial class PagerCore
         }
     }
 
-    private void FindPresent(Segment segment, long first, Span<bool> isPresent)
+    private bool FindPresent(Segment segment, long first, Span<bool> isPresent)
     {
+        bool isAny = false;
         isPresent.Clear();
         ulong start = segment.Address + ((ulong)first << PageSize.Shift), end = start + ((ulong)isPresent.Length << PageSize.Shift);
         for (ulong at = start; at < end;)
         {
             int runs = Check(_program.FindPresent(at, new AddressRange(at, end).Pages, _present));
+            isAny |= runs > 0;
             for (int i = 0; i < runs; i++)
             {
                 isPresent.Slice((int)((_present[i].Start - start) >> PageSize.Shift), (int)_present[i].Pages).Fill(true);
@@ -190,6 +205,8 @@ internal sealed unsafe partial class PagerCore
 
             at = runs == _present.Length ? _present[runs - 1].End : end;
         }
+
+        return isAny;
     }
 
     /// <summary>

@@ -123,6 +123,32 @@ internal sealed partial class PagerHost : IMeasuredPager
     /// <summary>Bytes the pager thread of the current program has allocated; for the test that a fault allocates none.</summary>
     internal long PagerThreadAllocatedBytes => First?.PagerThreadAllocatedBytes ?? 0;
 
+    public IReadOnlyList<SegmentReport> Segments() =>
+        [.. SessionsNow().SelectMany(session => session.Survey().Select(figures => SegmentReport.Of(session.Process, in figures, session.Core.Captures)))];
+
+    public string? ResizeSegment(Guid id, long bytes, SegmentChange change)
+    {
+        int status = -Errno.ENOENT;
+        foreach (PagerSession session in SessionsNow())
+        {
+            status = session.ResizeFromOutside(id, bytes, change);
+            if (status != -Errno.ENOENT)
+            {
+                break;
+            }
+        }
+
+        return status == 0 ? null : SegmentReport.WhyNot(-status);
+    }
+
+    private PagerSession[] SessionsNow()
+    {
+        lock (_lock)
+        {
+            return [.. _sessions];
+        }
+    }
+
     public IReadOnlyList<int> Programs
     {
         get

@@ -13,6 +13,12 @@ internal enum PagerRequestKind
     /// <summary>Takes ranges over that the program has mapped itself, with what is in them. EAGAIN: look at the mappings again.</summary>
     Capture,
 
+    /// <summary>Changes the length of a segment by order from outside of the program. EAGAIN: the program is in a call of its own; ENOTEMPTY: it has touched what would go.</summary>
+    ResizeFromOutside,
+
+    /// <summary>Looks at all segments, and where their pages are.</summary>
+    Survey,
+
     /// <summary>Tells what was measured of a program whose memory is captured.</summary>
     Measure,
 }
@@ -44,6 +50,17 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
     /// <summary>Of a Measure: no more slots can be had.</summary>
     public bool IsSponsorFull { get; init; }
 
+    /// <summary>Of an Allocate: the segment's name and what it can grow to.</summary>
+    public SegmentIdentity Identity { get; init; }
+
+    /// <summary>Of a ResizeFromOutside: what the program has in the pages that go is given up.</summary>
+    public bool MayDrop { get; init; }
+
+    /// <summary>Of a Survey: room for <see cref="SegmentTable.Capacity"/>; the first <see cref="Found"/> are filled.</summary>
+    public SegmentFigures[] Figures { get; init; } = [];
+
+    public int Found { get; set; }
+
     /// <summary>0 or -errno.</summary>
     public int Status { get; set; }
 
@@ -60,7 +77,46 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
 
     public long WaitCursor { get; set; }
 
+    public ResizeStage Stage { get; set; }
+
     public void Dispose() => Done.Dispose();
+}
+
+/// <summary>How far a change from outside is.</summary>
+internal enum ResizeStage : byte
+{
+    /// <summary>Waits until no page that goes is in flight.</summary>
+    Settle,
+    Order,
+    Ordered,
+
+    /// <summary>The program does not have the pages any more.</summary>
+    GiveUp,
+
+    /// <summary>It keeps them.</summary>
+    Reopen,
+}
+
+/// <summary>A segment and where its pages are.</summary>
+internal record struct SegmentFigures
+{
+    public Guid Id { get; set; }
+
+    public ulong Address { get; set; }
+
+    public long Pages { get; set; }
+
+    /// <summary>0: it is none that the program has asked for.</summary>
+    public long ReservePages { get; set; }
+
+    /// <summary>In the program, those on their way out included.</summary>
+    public long ResidentPages { get; set; }
+
+    /// <summary>On sponsors, those on their way here included.</summary>
+    public long RemotePages { get; set; }
+
+    /// <summary>No sponsor can return them.</summary>
+    public long LostPages { get; set; }
 }
 
 /// <summary>Advice of heca.h.</summary>

@@ -14,12 +14,11 @@ namespace Hecatonchire.Pager;
 /// One program with its pager: what came in its HELLO, and what is made for it alone. Built and used by the thread that serves it; disposing returns
 /// everything, and with its family's last session the family's.
 /// </summary>
-internal sealed unsafe class PagerSession : IDisposable
+internal sealed unsafe partial class PagerSession : IDisposable
 {
     private readonly PagerOptions _options;
     private readonly PagerFamily _family;
     private readonly List<IDisposable> _owned = [];
-    private readonly Dictionary<ulong, long> _segmentPages = [];
     private PagerMember _member;
     private int[] _descriptors;
     private int _forProgram = -1;
@@ -144,11 +143,7 @@ internal sealed unsafe class PagerSession : IDisposable
         if (left is not null)
         {
             Core.TakeOver(left);
-            foreach ((int _, ulong address, long pages) in left.Segments)
-            {
-                _segmentPages[address] = pages;
-            }
-
+            NoteSegmentsLeft();
             return;
         }
 
@@ -217,68 +212,6 @@ internal sealed unsafe class PagerSession : IDisposable
     /// <summary>Bytes the pager thread has allocated since it started.</summary>
     public long PagerThreadAllocatedBytes => Volatile.Read(ref _family.Thread.AllocatedBytes);
 
-    /// <summary>
-    /// Adds a segment. Room for every page of it is had from the sponsor first, so a sponsor that is full refuses
-    /// here, before any data is at risk. Returns 0 or -errno.
-    /// </summary>
-    public int Allocate(ulong address, ulong bytes)
-    {
-        int status = _family.Pool.EnsureSlots(_segmentPages.Values.Sum() + (long)(bytes >> PageSize.Shift));
-        if (status != 0)
-        {
-            return status;
-        }
-
-        using var request = new PagerRequest(PagerRequestKind.Allocate)
-        {
-            Address = address,
-            Pages = (long)(bytes >> PageSize.Shift),
-        };
-        _family.Thread.Execute(Core, request);
-        if (request.Status == 0)
-        {
-            _segmentPages[address] = request.Pages;
-        }
-
-        return request.Status;
-    }
-
-    public int Free(ulong address)
-    {
-        int status = Execute(new PagerRequest(PagerRequestKind.Free) { Address = address });
-        if (status == 0)
-        {
-            _ = _segmentPages.Remove(address);
-        }
-
-        _family.Pool.ReturnIdle(_segmentPages.Values.Sum());
-        return status;
-    }
-
-    public int Resize(ulong address, ulong bytes)
-    {
-        long pages = (long)(bytes >> PageSize.Shift);
-        if (!_segmentPages.TryGetValue(address, out long before) || pages == 0)
-        {
-            return -Errno.EINVAL;
-        }
-
-        int status = _family.Pool.EnsureSlots(_segmentPages.Values.Sum() + pages - before);
-        if (status != 0)
-        {
-            return status;
-        }
-
-        status = Execute(new PagerRequest(PagerRequestKind.Resize) { Address = address, Pages = pages });
-        if (status == 0)
-        {
-            _segmentPages[address] = pages;
-        }
-
-        _family.Pool.ReturnIdle(_segmentPages.Values.Sum());
-        return status;
-    }
-
     public int Advise(ulong address, ulong bytes, int advice) => Execute(
         new PagerRequest(PagerRequestKind.Advise) { Address = address, Pages = (long)(bytes >> PageSize.Shift), Advice = advice });
 
@@ -296,6 +229,7 @@ internal sealed unsafe class PagerSession : IDisposable
 
     public void Dispose()
     {
+        EndLooks();
         if (!_family.IsOnTrial)
         {
             _record?.Delete();

@@ -2,6 +2,19 @@ using Hecatonchire.Interop;
 
 namespace Hecatonchire.Pages;
 
+/// <summary>What is known of a segment beside its pages.</summary>
+internal struct SegmentIdentity
+{
+    public Guid Id;
+
+    /// <summary>What it can grow to; 0: not known.</summary>
+    public long ReservePages;
+
+    /// <summary>While its length is changed from outside: from how many pages to how many. The program has either. 0: it is not.</summary>
+    public long ResizedFrom;
+    public long ResizedTo;
+}
+
 /// <summary>The entries of a segment's pages, and as many hashes.</summary>
 internal unsafe struct PageTables
 {
@@ -16,8 +29,8 @@ internal unsafe struct PageTables
 /// </summary>
 internal sealed unsafe class PageTableFile : IDisposable
 {
-    /// <summary>Entries and hashes of 1 TiB of memory.</summary>
-    private const long BytesMax = 4L << 30;
+    /// <summary>Address space, no memory: entries and hashes of 8 TiB, those of segments that have grown or gone included.</summary>
+    private const long BytesMax = 32L << 30;
 
     private const ulong FileMagic = 0x3254_4147_4341_4548; // "HECAGAT2"
     /// <summary>As which the kernel lists it among a process's descriptors.</summary>
@@ -28,6 +41,7 @@ internal sealed unsafe class PageTableFile : IDisposable
     private const int MessagesOffset = 4096;
     private const int SlabsOffset = 2 * 4096;
     private const int SegmentsOffset = SlabsOffset + (Placement.SlotMap.SlabsMax * 2 * sizeof(ulong));
+    private const int IdentitiesOffset = SegmentsOffset + (SegmentTable.Capacity * 4 * sizeof(ulong));
     private const int ReplicasOffset = 512 << 10;
     private const int ReplicasPerStripe = 4;
     private const long TablesOffset = 1 << 20;
@@ -37,6 +51,10 @@ internal sealed unsafe class PageTableFile : IDisposable
 
     private readonly byte* _memory;
     private readonly long _bytes;
+
+    /// <summary>To ask the kernel where it has data; the caller's where it is read.</summary>
+    private readonly int _source;
+    private readonly List<(long Offset, long Capacity)> _places = [];
     private long _end = TablesOffset;
     private long _length = TablesOffset;
 
@@ -64,9 +82,9 @@ internal sealed unsafe class PageTableFile : IDisposable
         public long Capacity;
     }
 
-    private PageTableFile(int descriptor, byte* memory, long bytes)
+    private PageTableFile(int descriptor, int source, byte* memory, long bytes)
     {
-        Descriptor = descriptor;
+        (Descriptor, _source) = (descriptor, source);
         _memory = memory;
         _bytes = bytes;
     }
@@ -181,13 +199,13 @@ internal sealed unsafe class PageTableFile : IDisposable
 
         // Kernels before 5.1 have no such seal: the program's descriptor is for reading only all the same.
         _ = Libc.Fcntl(descriptor, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK | SealFutureWrite);
-        var file = new PageTableFile(descriptor, memory, BytesMax);
+        var file = new PageTableFile(descriptor, descriptor, memory, BytesMax);
         file.Header->Magic = FileMagic;
         return file;
     }
 
     /// <summary>
-    /// What another pager has left, to read. Throws <see cref="InvalidDataException"/>. The descriptor stays the caller's.
+    /// What another pager has left, to read. Throws <see cref="InvalidDataException"/>. The descriptor stays the caller's, and open as long as this is.
     /// </summary>
     public static PageTableFile Open(int descriptor)
     {
@@ -203,7 +221,7 @@ internal sealed unsafe class PageTableFile : IDisposable
             throw new InvalidDataException($"the page tables cannot be mapped: {Errno.Describe(Libc.Errno)}");
         }
 
-        var file = new PageTableFile(-1, memory, bytes);
+        var file = new PageTableFile(-1, descriptor, memory, bytes);
         if (file.Header->Magic == FileMagic)
         {
             return file;
@@ -228,33 +246,38 @@ internal sealed unsafe class PageTableFile : IDisposable
 
     /// <summary>
     /// Place for the entries of a segment, and behind them as many hashes, all zero; null pointers when there is none left. Of one that is there already what its
-    /// entries and hashes are is kept.
+    /// entries and hashes are is kept: of the groups of pages that <paramref name="touched"/> has, for to read of the others makes memory of what takes none.
     /// </summary>
-    public PageTables Place(int number, ulong address, long pages)
+    public PageTables Place(int number, ulong address, long pages, long reservePages, TouchedPages touched)
     {
         ref SegmentRecord record = ref Records[number];
         if (pages > record.Capacity)
         {
-            long bytes = ((pages * 2 * sizeof(ulong)) + Alignment - 1) & ~(Alignment - 1);
-            if (_end + bytes > _bytes || !TryGrow(_end + bytes))
+            // What it can grow to costs nothing but addresses. To move its tables later would leave what they took here behind.
+            long bytes = BytesFor(Math.Max(pages, BytesFor(reservePages) <= (_bytes - _end) / 8 ? reservePages : 0));
+            if (!TryTake(bytes, out (long Offset, long Capacity) place))
             {
                 return default;
             }
 
-            long capacity = bytes / (2 * sizeof(ulong));
-            PageTables tables = TablesAt(_end, capacity);
-            if (record.Capacity > 0)
+            PageTables tables = TablesAt(place.Offset, place.Capacity);
+            (long Offset, long Capacity) left = (record.Offset, record.Capacity);
+            if (left.Capacity > 0)
             {
-                PageTables before = TablesAt(record.Offset, record.Capacity);
-                Buffer.MemoryCopy(before.Entries, tables.Entries, capacity * sizeof(ulong), record.Pages * sizeof(ulong));
-                Buffer.MemoryCopy(before.Hashes, tables.Hashes, capacity * sizeof(ulong), record.Pages * sizeof(ulong));
+                PageTables before = TablesAt(left.Offset, left.Capacity);
+                for (long first = touched.NextGroup(0, record.Pages); first < record.Pages; first = touched.NextGroup(first + TouchedPages.GroupPages, record.Pages))
+                {
+                    long length = Math.Min(TouchedPages.GroupPages, record.Pages - first) * sizeof(ulong);
+                    Buffer.MemoryCopy(before.Entries + first, tables.Entries + first, length, length);
+                    Buffer.MemoryCopy(before.Hashes + first, tables.Hashes + first, length, length);
+                }
             }
 
             // In this order each of them can be the last that is done.
             record.Capacity = 0;
-            record.Offset = _end;
-            record.Capacity = capacity;
-            _end += bytes;
+            record.Offset = place.Offset;
+            record.Capacity = place.Capacity;
+            Leave(left, touched);
         }
 
         record.Address = address;
@@ -262,8 +285,8 @@ internal sealed unsafe class PageTableFile : IDisposable
         return TablesAt(record.Offset, record.Capacity);
     }
 
-    /// <summary>A segment is gone, and its number free.</summary>
-    public void Forget(int number)
+    /// <summary>A segment is gone, and its number free. Its entries are other than blank in the groups that <paramref name="touched"/> has.</summary>
+    public void Forget(int number, TouchedPages touched)
     {
         if (IsKept)
         {
@@ -271,14 +294,22 @@ internal sealed unsafe class PageTableFile : IDisposable
         }
 
         ref SegmentRecord record = ref Records[number];
+        (long Offset, long Capacity) left = (record.Offset, record.Capacity);
         record.Pages = 0;
-        if (record.Capacity > 0)
-        {
-            // Nobody else's until the pager ends; the memory is given back.
-            _ = Libc.Advise(_memory + record.Offset, (nuint)(record.Capacity * 2 * sizeof(ulong)), Libc.MADV_REMOVE);
-        }
-
         record = default;
+        Identities[number] = default;
+        Leave(left, touched);
+    }
+
+    /// <summary>By its number what is known of a segment beside its pages.</summary>
+    public SegmentIdentity* Identities => (SegmentIdentity*)(_memory + IdentitiesOffset);
+
+    /// <summary>The first page from <paramref name="page"/> on of whose entry there may be data; the segment's pages when there is none.</summary>
+    public long NextWithData(int number, long page)
+    {
+        SegmentRecord record = Records[number];
+        long found = Libc.Seek(_source, record.Offset + (page * sizeof(ulong)), Libc.SEEK_DATA);
+        return found < 0 ? Libc.Errno == Errno.ENXIO ? record.Pages : page : Math.Min(record.Pages, (found - record.Offset) / sizeof(ulong));
     }
 
     /// <summary>The segments there are. Throws <see cref="InvalidDataException"/> where one is not in the file.</summary>
@@ -307,6 +338,51 @@ internal sealed unsafe class PageTableFile : IDisposable
             Descriptor = -1;
         }
     }
+
+    /// <summary>A sealed file gives no memory back, so a place that a segment has left is made blank and another's.</summary>
+    private void Leave((long Offset, long Capacity) place, TouchedPages touched)
+    {
+        if (place.Capacity > 0)
+        {
+            PageEntry* entries = TablesAt(place.Offset, place.Capacity).Entries;
+            for (long first = touched.NextGroup(0, place.Capacity); first < place.Capacity; first = touched.NextGroup(first + TouchedPages.GroupPages, place.Capacity))
+            {
+                new Span<PageEntry>(entries + first, (int)Math.Min(TouchedPages.GroupPages, place.Capacity - first)).Clear();
+            }
+
+            _places.Add(place);
+        }
+    }
+
+    /// <summary>A blank place: the smallest that was left and is large enough, but not far too large; else the next that was nobody's.</summary>
+    private bool TryTake(long bytes, out (long Offset, long Capacity) place)
+    {
+        long capacity = bytes / (2 * sizeof(ulong));
+        int best = -1;
+        for (int i = 0; i < _places.Count; i++)
+        {
+            bool fits = _places[i].Capacity >= capacity && _places[i].Capacity <= 4 * capacity;
+            best = fits && (best < 0 || _places[i].Capacity < _places[best].Capacity) ? i : best;
+        }
+
+        if (best >= 0)
+        {
+            place = _places[best];
+            _places.RemoveAt(best);
+            return true;
+        }
+
+        place = (_end, capacity);
+        if (_end + bytes > _bytes || !TryGrow(_end + bytes))
+        {
+            return false;
+        }
+
+        _end += bytes;
+        return true;
+    }
+
+    private static long BytesFor(long pages) => ((pages * 2 * sizeof(ulong)) + Alignment - 1) & ~(Alignment - 1);
 
     private SegmentRecord RecordAt(int number)
     {

@@ -305,10 +305,19 @@ internal sealed partial class PagerService : IDisposable
 
     private static void Answer(Socket client, IPagerHost pager)
     {
-        while (ServicePackets.Receive(client, out ServiceRequest? _) && ServicePackets.Send(client, new ServiceAnswer { Figures = FiguresOf(pager) }))
+        while (ServicePackets.Receive(client, out ServiceRequest? request) && ServicePackets.Send(client, AnswerTo(request, pager)))
         {
         }
     }
+
+    private static ServiceAnswer AnswerTo(ServiceRequest? request, IPagerHost pager) => request switch
+    {
+        { Resize: { } resize } => Guid.TryParseExact(resize.Id, "N", out Guid id)
+            ? new ServiceAnswer { Error = pager.ResizeSegment(id, resize.Bytes, resize.Change) }
+            : new ServiceAnswer { Error = "that is no segment's id", Status = ExitFailed },
+        { SegmentsFrom: { } from } => new ServiceAnswer { Segments = [.. pager.Segments().Skip(from).Take(ServicePackets.SegmentsMax)] },
+        _ => new ServiceAnswer { Figures = FiguresOf(pager) },
+    };
 
     private void Serve(Job job, PagerOptions options, string userName, Socket? client)
     {

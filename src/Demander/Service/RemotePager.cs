@@ -70,6 +70,34 @@ internal sealed class RemotePager : IPagerHost
 
     public string? Failure => Ask().Failure;
 
+    public IReadOnlyList<SegmentReport> Segments()
+    {
+        var segments = new List<SegmentReport>();
+        IReadOnlyList<SegmentReport> part;
+        do
+        {
+            part = AskAfterReturn(new ServiceRequest { SegmentsFrom = segments.Count })?.Segments ?? [];
+            segments.AddRange(part);
+        }
+        while (part.Count == ServicePackets.SegmentsMax);
+        return segments;
+    }
+
+    public string? ResizeSegment(Guid id, long bytes, SegmentChange change) =>
+        AskAfterReturn(new ServiceRequest { Resize = new SegmentResize { Id = id.ToString("N"), Bytes = bytes, Change = change } }) is { Figures: null } answer
+            ? answer.Error
+            : $"the pager at {_service} does not answer, or is of an earlier version";
+
+    /// <summary>Of the service that has taken another's place, where one has; null when there is none, or it ended meanwhile.</summary>
+    private ServiceAnswer? AskAfterReturn(ServiceRequest request)
+    {
+        lock (_gate)
+        {
+            _ = Ask();
+            return !_isGone && ServicePackets.Send(_socket, request) && ServicePackets.Receive(_socket, out ServiceAnswer? answer) ? answer : null;
+        }
+    }
+
     public void Dispose() => _socket.Dispose();
 
     /// <summary>The figures now; the last ones, and that the pager is gone, once it is.</summary>

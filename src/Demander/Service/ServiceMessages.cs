@@ -15,6 +15,23 @@ internal sealed record ServiceRequest
 
     /// <summary>Instead of it, where the service has died and another is there: the socket of the program's pager.</summary>
     public string? Attach { get; init; }
+
+    /// <summary>Instead of the figures: its program's segments from this one on, at most <see cref="ServicePackets.SegmentsMax"/> of them.</summary>
+    public int? SegmentsFrom { get; init; }
+
+    /// <summary>Instead of the figures: a segment's length is to be changed.</summary>
+    public SegmentResize? Resize { get; init; }
+}
+
+/// <summary>A segment's length is to be changed from outside of its program.</summary>
+internal sealed record SegmentResize
+{
+    /// <summary>32 hexadecimal digits.</summary>
+    public required string Id { get; init; }
+
+    public required long Bytes { get; init; }
+
+    public required SegmentChange Change { get; init; }
 }
 
 /// <summary>A pager for one program is asked for, with the options of `heca run`, as they are written there.</summary>
@@ -57,6 +74,8 @@ internal sealed record ServiceAnswer
     public OpenedPager? Opened { get; init; }
 
     public PagerFigures? Figures { get; init; }
+
+    public IReadOnlyList<SegmentReport>? Segments { get; init; }
 }
 
 /// <summary>The pager that was asked for.</summary>
@@ -89,6 +108,9 @@ internal sealed record PagerFigures
 internal static class ServicePackets
 {
     private const int BytesMax = 128 * 1024;
+
+    /// <summary>Of 400 bytes each at most.</summary>
+    public const int SegmentsMax = 200;
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 

@@ -37,7 +37,7 @@ internal static class StatusDirectory
     public static List<StatusReport> Ask()
     {
         var reports = new List<StatusReport>();
-        foreach (string socket in Directories().Where(Directory.Exists).SelectMany(directory => Directory.GetFiles(directory, "*.sock")))
+        foreach (string socket in Sockets("*.sock"))
         {
             if (Ask(socket) is { } report)
             {
@@ -47,6 +47,9 @@ internal static class StatusDirectory
 
         return [.. reports.OrderBy(report => report.Pager)];
     }
+
+    /// <summary>The sockets of running pagers of this user, and for root of every user, whose names are such.</summary>
+    public static IEnumerable<string> Sockets(string pattern) => Directories().Where(Directory.Exists).SelectMany(directory => Directory.GetFiles(directory, pattern));
 
     private static IEnumerable<string> Directories()
     {
@@ -88,7 +91,7 @@ internal static class StatusDirectory
         }
     }
 
-    private static void TryDelete(string path)
+    public static void TryDelete(string path)
     {
         try
         {

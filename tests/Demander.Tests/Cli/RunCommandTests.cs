@@ -186,6 +186,10 @@ public sealed class RunCommandTests : IDisposable
 
         public bool IsServing => false;
 
+        public IReadOnlyList<SegmentReport> Segments() => [];
+
+        public string? ResizeSegment(Guid id, long bytes, SegmentChange change) => null;
+
         public PagerSnapshot Snapshot() => default;
 
         public void CopyLatencies(LatencyHistogram target)

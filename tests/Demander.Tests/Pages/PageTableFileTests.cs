@@ -22,6 +22,7 @@ public sealed unsafe class PageTableFileTests
         using var second = Segment.Create(3, 0x9000_0000, 10, file);
         for (int page = 0; page < 1000; page++)
         {
+            first.Touch(page);
             first.Entries[page].Restore(PageState.Remote, page * 2, 0);
             first.Hashes[page] = (ulong)page * 3;
         }
@@ -52,6 +53,7 @@ public sealed unsafe class PageTableFileTests
     {
         using PageTableFile file = PageTableFile.Create();
         var segment = Segment.Create(0, 0x1000_0000, 10, file);
+        segment.Touch(3);
         segment.Entries[3].Restore(PageState.Remote, 1, 0);
         segment.Dispose();
         Assert.Empty(file.Segments);
@@ -73,6 +75,55 @@ public sealed unsafe class PageTableFileTests
         using PageTableFile read = PageTableFile.Open(file.Descriptor);
         Assert.Equal([(2, 0x1000_0000UL, 10L)], read.Segments);
         Assert.Equal((PageState.Remote, 1L, 7L), (read.Tables(2).Entries[3].State, read.Tables(2).Entries[3].Slot, read.InheritedPages));
+    }
+
+    [Fact]
+    public void A_segment_keeps_its_name_and_what_it_is_being_changed_to()
+    {
+        using PageTableFile file = PageTableFile.Create();
+        var identity = new SegmentIdentity { Id = Guid.NewGuid(), ReservePages = 1 << 20, ResizedFrom = 10, ResizedTo = 4 };
+        using var segment = Segment.Create(4095, 0x1000_0000, 10, file, in identity);
+        using var other = Segment.Create(4094, 0x9000_0000, 10, file);
+        using PageTableFile read = PageTableFile.Open(file.Descriptor);
+        Assert.Equal(identity, read.Identities[4095]);
+        Assert.NotEqual(Guid.Empty, read.Identities[4094].Id);
+    }
+
+    [Fact]
+    public void What_was_never_touched_takes_no_memory_whatever_is_done_with_the_segment()
+    {
+        const long Pages = 1L << 28;
+        using PageTableFile file = PageTableFile.Create();
+        using var segment = Segment.Create(0, 1UL << 40, Pages, file);
+        for (long page = 5; page < Pages; page += Pages / 16)
+        {
+            segment.Touch(page);
+            segment.Entries[page].Restore(PageState.Remote, page, 0);
+        }
+
+        segment.Resize(2 * Pages);
+        Assert.Equal(Pages - (Pages / 16), segment.NextTouched(Pages - (Pages / 16) - 2000, 2 * Pages));
+        Assert.Equal(2 * Pages, segment.NextTouched(Pages - (Pages / 16) + TouchedPages.GroupPages, 2 * Pages));
+        Assert.Equal(PageState.Remote, segment.Entries[5].State);
+        using PageTableFile read = PageTableFile.Open(file.Descriptor);
+        Assert.InRange(read.NextWithData(0, 0), 0, 5);
+        Assert.InRange(read.NextWithData(0, 4096), (Pages / 16) - 512, (Pages / 16) + 5);
+        Assert.Equal(2 * Pages, read.NextWithData(0, Pages));
+        Assert.InRange(BlocksOf(file), 0, 4L << 20);
+
+        // What a segment leaves is another's: a file that is sealed gives nothing back.
+        segment.Dispose();
+        using var next = Segment.Create(0, 1UL << 40, 2 * Pages, file);
+        Assert.Equal(PageState.Untouched, next.Entries[5].State);
+        Assert.InRange(BlocksOf(file), 0, 4L << 20);
+    }
+
+    /// <summary>What it takes of memory: st_blocks of struct stat.</summary>
+    private static long BlocksOf(PageTableFile file)
+    {
+        ulong* status = stackalloc ulong[32];
+        Assert.Equal(0, Libc.FileStatus(file.Descriptor, status));
+        return (long)status[8] * 512;
     }
 
     [Fact]

@@ -163,6 +163,10 @@ public sealed class StatusTests : IDisposable
 
         public bool IsServing => false;
 
+        public IReadOnlyList<SegmentReport> Segments() => [];
+
+        public string? ResizeSegment(Guid id, long bytes, SegmentChange change) => null;
+
         public PagerSnapshot Snapshot() => new()
         {
             Transport = "tcp",

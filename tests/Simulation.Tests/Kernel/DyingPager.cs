@@ -184,6 +184,14 @@ internal sealed unsafe class DyingMemory(IProgramMemory inner, PagerDeath death)
         inner.PostDrop(address, pages, cookie);
     }
 
+    public bool CanResize => inner.CanResize;
+
+    public void PostResize(ulong address, long pages, ulong cookie)
+    {
+        death.Tick();
+        inner.PostResize(address, pages, cookie);
+    }
+
     public void SubmitCommands()
     {
         death.Tick();

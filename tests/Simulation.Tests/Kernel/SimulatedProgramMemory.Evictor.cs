@@ -27,6 +27,7 @@ internal sealed unsafe partial class SimulatedProgramMemory
         Take,
         Recycle,
         Drop,
+        Resize,
     }
 
     private struct Command
@@ -59,6 +60,17 @@ internal sealed unsafe partial class SimulatedProgramMemory
 
     public void PostDrop(ulong address, int pages, ulong cookie) =>
         Post(new Command { Operation = Operation.Drop, Source = PageOf(address), Pages = pages, Cookie = cookie });
+
+    public bool CanResize => true;
+
+    /// <summary>Of the segment that starts at a page, how many pages the program has.</summary>
+    public Func<int, int> LengthOf { get; set; } = _ => 0;
+
+    /// <summary>Called in the moment at which a segment's length is another: where it starts, how many pages it has.</summary>
+    public Action<int, int> OnResized { get; set; } = (_, _) => { };
+
+    public void PostResize(ulong address, long pages, ulong cookie) =>
+        Post(new Command { Operation = Operation.Resize, Source = PageOf(address), Target = (int)pages, Pages = 1, Cookie = cookie });
 
     public void SubmitCommands() => _published = _posted;
 
@@ -134,6 +146,10 @@ internal sealed unsafe partial class SimulatedProgramMemory
                 break;
             case Operation.Recycle:
                 done = Recycle(in command);
+                break;
+            case Operation.Resize:
+                done = 1;
+                status = Resize(command.Source, command.Target);
                 break;
             default:
                 for (done = 0; done < command.Pages; done++)
@@ -259,6 +275,28 @@ internal sealed unsafe partial class SimulatedProgramMemory
         Buffer.MemoryCopy(Data(page), StagingData(target), PageSize.Bytes, PageSize.Bytes);
         _stagedFrom[target] = page;
         InProgram++;
+    }
+
+    /// <summary>All or nothing; who is stopped at a page that goes tries again and finds nothing.</summary>
+    private int Resize(int first, int pages)
+    {
+        if (_random.Next(4) == 0)
+        {
+            return -Errno.EAGAIN;
+        }
+
+        int before = LengthOf(first);
+        if (pages > before)
+        {
+            Register(first + before, pages - before);
+        }
+        else
+        {
+            Unregister(first + pages, before - pages);
+        }
+
+        OnResized(first, pages);
+        return 0;
     }
 
     private int Recycle(in Command command)

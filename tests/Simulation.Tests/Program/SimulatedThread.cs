@@ -9,6 +9,8 @@ internal sealed class SimulatedSegment(int first, int pages)
 
     public int Pages { get; set; } = pages;
 
+    public Guid Id { get; init; }
+
     /// <summary>Pages that threads use: less than <see cref="Pages"/> while some are given back politely.</summary>
     public int Usable { get; set; } = pages;
 }
@@ -35,6 +37,9 @@ internal sealed unsafe class SimulatedThread(int number, SimulatedProgramMemory 
 
     /// <summary>Told of a page whose access raised SIGBUS.</summary>
     public Action<int> OnBus { get; set; } = _ => { };
+
+    /// <summary>Told of a page whose access raised SIGSEGV.</summary>
+    public Action<int> OnSegv { get; set; } = _ => { };
 
     /// <summary>The page of the access it is in; -1: none.</summary>
     public int Page => _page;
@@ -65,6 +70,9 @@ internal sealed unsafe class SimulatedThread(int number, SimulatedProgramMemory 
                 BusErrors++;
                 OnBus(_page);
                 model.Lose(_page);
+                break;
+            case Touch.Segv:
+                OnSegv(_page);
                 break;
             case Touch.Done when _isWrite:
                 Write();

@@ -16,6 +16,7 @@ public class BuggyControlTests
         ReaderEndsAt = 0,
         WriterEndsAt = 0,
         CutsPerMillion = 0,
+        OutsidePerThousand = 0,
         PressurePerThousand = 0,
     };
 

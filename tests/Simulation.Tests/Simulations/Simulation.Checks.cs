@@ -103,6 +103,11 @@ internal sealed unsafe partial class Simulation
                 PageEntry* entries = known.Entries + skipped;
                 for (long page = 0; page < (_settings.Captures ? segment.Pages : known.Pages); page++)
                 {
+                    if (entries[page].State != PageState.Untouched && !known.IsTouched(skipped + page))
+                    {
+                        throw new SimulationException($"page {segment.First + page} is {entries[page].State} and in no touched group");
+                    }
+
                     if (entries[page] is { State: PageState.Resident, IsQueued: false })
                     {
                         throw new SimulationException($"page {segment.First + page} is resident and in no eviction queue");

@@ -27,7 +27,7 @@ internal sealed unsafe partial class Simulation
     /// <summary>Children that have gone on with another pager, and found all they had to their end.</summary>
     public long ChildrenTakenOver { get; private set; }
 
-    private bool MayDie => _settings.DeathsPerMillion > 0 && _current is null && !IsForking;
+    private bool MayDie => _settings.DeathsPerMillion > 0 && _current is null or { Kind: PagerRequestKind.ResizeFromOutside } && !IsForking;
 
     private sealed class ProgramStoppedException : Exception;
 
@@ -121,6 +121,7 @@ internal sealed unsafe partial class Simulation
         }
 
         LimitByPressure(_pressurePages == long.MaxValue ? long.MaxValue : _pressurePages);
+        EndOutsideByDeath();
         returning.ForEach(one => one.Core.BeginAfterTakeOver());
         Deaths++;
     }

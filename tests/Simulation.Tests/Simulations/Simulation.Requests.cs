@@ -1,4 +1,5 @@
 using Hecatonchire.Pager;
+using Hecatonchire.Pages;
 using Hecatonchire.Tests.Kernel;
 using Hecatonchire.Tests.Program;
 using Hecatonchire.Units;
@@ -14,6 +15,7 @@ internal sealed partial class Simulation
     private Action<PagerRequest> _then = _ => { };
     private long _currentSince;
     private long _reservedPages;
+    private int _allocations;
     private (int First, int Pages) _avoided;
 
     /// <summary>No thread can be in the range that is given up, so afterwards every page of it must read as zero.</summary>
@@ -45,6 +47,10 @@ internal sealed partial class Simulation
         else if (_current is null && mayStart && !_settings.Captures && (_segments.Count == 0 || _random.Next(1000) < _settings.RequestsPerThousand))
         {
             Ask();
+        }
+        else if (_current is null && mayStart && _segments.Count > 0 && _outside.Next(1000) < _settings.OutsidePerThousand)
+        {
+            AskFromOutside();
         }
     }
 
@@ -106,7 +112,12 @@ internal sealed partial class Simulation
         EnsureSlots(pages);
         _memory.Register(first, pages);
         Post(
-            new PagerRequest(PagerRequestKind.Allocate) { Address = SimulatedProgramMemory.AddressOf(first), Pages = pages },
+            new PagerRequest(PagerRequestKind.Allocate)
+            {
+                Address = SimulatedProgramMemory.AddressOf(first),
+                Pages = pages,
+                Identity = new SegmentIdentity { Id = new Guid(++_allocations, 0, 0, new byte[8]), ReservePages = _memory.Pages },
+            },
             request =>
             {
                 Succeeded(request);
@@ -115,7 +126,7 @@ internal sealed partial class Simulation
                     _model.Forget(page);
                 }
 
-                _segments.Add(new SimulatedSegment(first, pages));
+                _segments.Add(new SimulatedSegment(first, pages) { Id = request.Identity.Id });
             });
     }
 

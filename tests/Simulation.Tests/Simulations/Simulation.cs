@@ -76,11 +76,13 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
 
         _memory.Counted = () => _core.OccupiedPages;
         _memory.OnRecycle = CheckRecycle;
+        _outside = new Random(settings.Seed ^ 0x0075);
+        (_memory.LengthOf, _memory.OnResized) = (first => _segments.Find(segment => segment.First == first)!.Pages, NoteResized);
         _model = new PageModel(settings.ArenaPages);
         _threads = new SimulatedThread[settings.Threads];
         for (int i = 0; i < _threads.Length; i++)
         {
-            _threads[i] = new SimulatedThread(i, _memory, _model, _segments, settings.Seed + 10 + i) { IsAvoided = IsAvoided, OnBus = CheckLoss };
+            _threads[i] = new SimulatedThread(i, _memory, _model, _segments, settings.Seed + 10 + i) { IsAvoided = IsAvoided, OnBus = CheckLoss, OnSegv = CheckBeyond };
         }
     }
 

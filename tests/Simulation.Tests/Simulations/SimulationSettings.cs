@@ -39,6 +39,9 @@ internal sealed record SimulationSettings
 
     /// <summary>How often a connection ends while the sponsor lives; then both are made anew by a link. 0: there is no link.</summary>
     public int CutsPerMillion { get; init; }
+    /// <summary>How often a segment is grown or shrunk from outside.</summary>
+    public int OutsidePerThousand { get; init; }
+
     /// <summary>How often the pager dies in a round, and another goes on.</summary>
     public int DeathsPerMillion { get; init; }
 
@@ -64,6 +67,7 @@ internal sealed record SimulationSettings
         bool isRude = random.Next(3) == 0;
         bool disconnects = random.Next(4) == 0;
         bool readerEnds = random.Next(2) == 0;
+        bool changes = !takeCopies && !isRude && seed % 2 == 0;
         return new SimulationSettings
         {
             Seed = seed,
@@ -82,7 +86,8 @@ internal sealed record SimulationSettings
             RequestsInFlight = random.Next(3) == 0 ? 4 : 64,
             DropsByProgram = !takeCopies && random.Next(4) == 0 && (isRude || seed % 2 != 0),
             Rude = isRude,
-            ChangesPerThousand = !takeCopies && !isRude && seed % 2 == 0 ? 5 + (seed % 3 * 20) : 0,
+            ChangesPerThousand = changes ? 5 + (seed % 3 * 20) : 0,
+            OutsidePerThousand = !changes && seed % 4 != 1 ? 6 : 0,
             QuietPerThousand = seed % 3 == 0 ? 0 : 30 + (seed % 7 * 60),
             CutsPerMillion = !disconnects && seed % 3 == 1 ? 20_000 : 0,
             DeathsPerMillion = !disconnects && seed % 3 != 1 && seed % 5 < 2 && seed % 7 != 3 ? 10_000 : 0,

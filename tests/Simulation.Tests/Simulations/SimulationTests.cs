@@ -57,6 +57,9 @@ public class SimulationTests
             Assert.True(totals.Deaths > 0, "no pager died");
             Assert.True(totals.ChildrenTakenOver > 0, "no child went on with another pager");
             Assert.True(totals.Losses > 0, "no sponsor of several was lost");
+            Assert.True(totals.Grown > 0 && totals.Shrunk > 0 && totals.Dropped > 0 && totals.InUse > 0 && totals.Busy > 0, "not everything was tried from outside");
+            Assert.True(totals.Beyond > 0, "no page that had gone was touched");
+            Assert.True(totals.DeathsOutside > 0, "no pager died while a segment was changed from outside");
             Assert.True(totals.Forks > 0 && totals.ChildAccesses > 0, "no child was forked");
         }
     }
@@ -106,8 +109,29 @@ public class SimulationTests
 
         public long Losses { get; private set; }
 
+        public long Grown { get; private set; }
+
+        public long Shrunk { get; private set; }
+
+        public long Dropped { get; private set; }
+
+        public long InUse { get; private set; }
+
+        public long Busy { get; private set; }
+
+        public long Beyond { get; private set; }
+
+        public long DeathsOutside { get; private set; }
+
         public void Add(Simulation simulation)
         {
+            Grown += simulation.Grown;
+            Shrunk += simulation.Shrunk;
+            Dropped += simulation.Dropped;
+            InUse += simulation.InUse;
+            Busy += simulation.Busy;
+            Beyond += simulation.Beyond;
+            DeathsOutside += simulation.DeathsOutside;
             Losses += simulation.Losses;
             Deaths += simulation.Deaths;
             ChildrenTakenOver += simulation.ChildrenTakenOver;

@@ -62,6 +62,7 @@ internal static partial class RunSession
             NotAnswering(log, problem);
         }
 
+        using SegmentServer? segments = SegmentServer.TryStart(pager, out _);
         int status = RunProgram(program, settings, subject, pager, signals, log);
         if (settings.Stats)
         {
