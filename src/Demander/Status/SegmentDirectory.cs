@@ -12,7 +12,7 @@ internal static class SegmentDirectory
     private const string Suffix = ".segments";
 
     /// <summary>One that is stopped is not waited for longer.</summary>
-    private static readonly TimeSpan ListMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ListMax = TimeSpan.FromSeconds(30);
 
     /// <summary>Slots are got from sponsors, and what is in flight comes to rest.</summary>
     private static readonly TimeSpan ResizeMax = TimeSpan.FromSeconds(60);
@@ -21,14 +21,20 @@ internal static class SegmentDirectory
     public static string PathFor(int pager) => Path.ChangeExtension(StatusDirectory.PathFor(pager), Suffix);
 
     /// <summary>The segments of all programs of this user, and for root of every user, each with the socket at which its pager is asked.</summary>
-    public static List<(string Socket, SegmentReport Segment)> List()
+    /// <param name="silent">How many pagers did not answer.</param>
+    public static List<(string Socket, SegmentReport Segment)> List(out int silent)
     {
+        silent = 0;
         var found = new List<(string, SegmentReport)>();
         foreach (string socket in StatusDirectory.Sockets("*" + Suffix).OrderBy(path => path.Length).ThenBy(path => path, StringComparer.Ordinal))
         {
             if (Ask(socket, new SegmentQuestion(), ListMax) is { Segments: { } segments })
             {
                 found.AddRange(segments.Select(segment => (socket, segment)));
+            }
+            else
+            {
+                silent += File.Exists(socket) ? 1 : 0;
             }
         }
 
@@ -45,12 +51,14 @@ internal static class SegmentDirectory
 
     private static SegmentAnswer? Ask(string path, SegmentQuestion question, TimeSpan most)
     {
+        // Before there is somebody who waits for it.
+        byte[] asked = JsonSerializer.SerializeToUtf8Bytes(question, SegmentJson.Options);
         try
         {
             using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             socket.ReceiveTimeout = (int)most.TotalMilliseconds;
             socket.Connect(new UnixDomainSocketEndPoint(path));
-            _ = socket.Send(JsonSerializer.SerializeToUtf8Bytes(question, SegmentJson.Options));
+            _ = socket.Send(asked);
             socket.Shutdown(SocketShutdown.Send);
             using var answer = new MemoryStream();
             byte[] part = new byte[4096];

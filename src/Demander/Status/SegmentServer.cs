@@ -13,7 +13,7 @@ internal sealed class SegmentServer : IDisposable
     private const int QuestionBytesMax = 4096;
 
     /// <summary>Who connects and does not ask is not waited for longer: others may.</summary>
-    private const int AskMsMax = 1000;
+    private const int AskMsMax = 10_000;
 
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly IPagerHost _pager;

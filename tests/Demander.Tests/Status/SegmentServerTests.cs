@@ -28,7 +28,7 @@ public sealed class SegmentServerTests : IDisposable
     {
         using (SegmentServer server = Start())
         {
-            (string socket, SegmentReport segment) = Assert.Single(SegmentDirectory.List());
+            (string socket, SegmentReport segment) = Assert.Single(SegmentDirectory.List(out _));
             Assert.Equal((ListedPager.Id, 77, "sum", 4L << 20), (segment.Guid, segment.Program, segment.Name, segment.Bytes));
             Assert.Null(SegmentDirectory.Resize(socket, segment, 8 << 20, SegmentChange.Grow));
             Assert.Null(SegmentDirectory.Resize(socket, segment, 1 << 20, SegmentChange.Drop));
@@ -36,7 +36,7 @@ public sealed class SegmentServerTests : IDisposable
             Assert.Equal([(ListedPager.Id, 8L << 20, SegmentChange.Grow), (ListedPager.Id, 1L << 20, SegmentChange.Drop), (ListedPager.Id, 1L << 20, SegmentChange.Shrink)], _pager.Asked);
         }
 
-        Assert.Empty(SegmentDirectory.List());
+        Assert.Empty(SegmentDirectory.List(out _));
         Assert.Empty(Directory.GetFiles(_directory));
     }
 
@@ -57,7 +57,7 @@ public sealed class SegmentServerTests : IDisposable
         byte[] answer = new byte[4096];
         Assert.Contains(expected, Encoding.UTF8.GetString(answer, 0, socket.Receive(answer)), StringComparison.Ordinal);
         Assert.Empty(_pager.Asked);
-        _ = Assert.Single(SegmentDirectory.List());
+        _ = Assert.Single(SegmentDirectory.List(out _));
     }
 
     [Fact]
@@ -71,7 +71,7 @@ public sealed class SegmentServerTests : IDisposable
             socket.Connect(new UnixDomainSocketEndPoint(path));
             socket.LingerState = new LingerOption(true, 0);
         });
-        _ = Assert.Single(SegmentDirectory.List());
+        _ = Assert.Single(SegmentDirectory.List(out _));
     }
 
     private SegmentServer Start()

@@ -39,7 +39,7 @@ internal static class SegmentCommand
         command.SetAction(parsed =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            SegmentReport[] segments = [.. SegmentDirectory.List().Select(found => found.Segment)];
+            SegmentReport[] segments = [.. SegmentDirectory.List(out int silent).Select(found => found.Segment)];
             if (parsed.GetValue(json))
             {
                 output.WriteLine(JsonSerializer.Serialize(segments, SegmentJson.Options));
@@ -53,7 +53,7 @@ internal static class SegmentCommand
                 PlainTable.Write(output, s_columns, segments.Select(Cells), 1, 3);
             }
 
-            return ExitStatus.Done;
+            return silent == 0 ? ExitStatus.Done : throw new CommandException($"{silent} pagers of this host do not answer: what their programs have is missing", ExitStatus.Failed);
         });
         return command;
     }
@@ -116,10 +116,10 @@ internal static class SegmentCommand
             throw new CommandException($"'{id}' is no segment's id: those are hexadecimal digits, as `heca segment list` shows them", ExitStatus.Usage);
         }
 
-        List<(string Socket, SegmentReport Segment)> found = SegmentDirectory.List().FindAll(one => one.Segment.Id.StartsWith(id, StringComparison.OrdinalIgnoreCase));
+        List<(string Socket, SegmentReport Segment)> found = SegmentDirectory.List(out int silent).FindAll(one => one.Segment.Id.StartsWith(id, StringComparison.OrdinalIgnoreCase));
         return found switch
         {
-            [] => throw new CommandException($"no segment of a running program has an id that begins with {id}: `heca segment list` shows them", ExitStatus.Failed),
+            [] => throw new CommandException($"no segment of a running program has an id that begins with {id}: " + (silent == 0 ? "`heca segment list` shows them" : $"{silent} pagers do not answer"), ExitStatus.Failed),
             [var one] => one,
             _ => throw new CommandException($"{found.Count} segments have ids that begin with {id}: write more of its digits", ExitStatus.Failed),
         };
