@@ -101,7 +101,7 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
         {
             Upset();
             Step(mayPost: true);
-            if (i % 50 == 0)
+            if (i % 50 == 0 || _set.Repair!.IsBusy)
             {
                 CheckReplicas();
             }
@@ -242,6 +242,7 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
             if (isDone && request.IsWrite)
             {
                 _model[slot] = request.Version;
+                _ = _damaged.Remove(slot);
             }
             else if (isDone)
             {
