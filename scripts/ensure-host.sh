@@ -38,6 +38,7 @@ if [ "$purpose" = test ]; then
     command -v memcached >/dev/null || missing+=(memcached)
     command -v stress-ng >/dev/null || missing+=(stress-ng)
     command -v promtool >/dev/null || missing+=(prometheus)
+    command -v etcd >/dev/null || missing+=(etcd-server)
     { command -v ip || [ -x /usr/sbin/ip ]; } >/dev/null || missing+=(iproute2)
     { command -v mkfs.ext4 || [ -x /sbin/mkfs.ext4 ]; } >/dev/null || missing+=(e2fsprogs)
     { command -v losetup || [ -x /sbin/losetup ]; } >/dev/null || missing+=(mount)
@@ -63,7 +64,7 @@ elif [ "$purpose" = check ]; then
     command -v clang-format >/dev/null || missing+=(clang-format)
 fi
 
-# For promtool, redis-server and memcached as programs: the daemons of the packages are neither started now nor at the next boot.
+# For promtool, redis-server, memcached and etcd as programs: the daemons of the packages are neither started now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=no
 forget_policy() { [ "$policy_is_ours" = no ] || rm -f "$policy"; }
@@ -97,6 +98,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     esac
     case " ${missing[*]} " in
     *' redis-server '*) command -v systemctl >/dev/null && systemctl disable --quiet redis-server.service 2>/dev/null || true ;;
+    esac
+    case " ${missing[*]} " in
+    *' etcd-server '*) command -v systemctl >/dev/null && systemctl disable --quiet etcd.service 2>/dev/null || true ;;
     esac
     case " ${missing[*]} " in
     *' memcached '*) command -v systemctl >/dev/null && systemctl disable --quiet memcached.service 2>/dev/null || true ;;

@@ -86,8 +86,8 @@ public sealed class DrainTests : IDisposable
         (int status, string told, _) = HecaRun.Command(["cluster", "status", .. HecaRun.Naming(_sponsors)]);
         Assert.Equal(1, status);
         string[] lines = told.Split('\n');
-        Assert.Matches("^sponsor +state +offered +lent +free +demanders +pages read +pages written$", lines[0]);
-        Assert.Matches($"^{_sponsors[0].Name} +ok +256MiB +0B +256MiB +0 +0 +0$", lines[1]);
+        Assert.Matches("^sponsor +state +offered +lent +free +demanders +pages read +pages written +labels$", lines[0]);
+        Assert.Matches($"^{_sponsors[0].Name} +ok +256MiB +0B +256MiB +0 +0 +0 +host=test-[0-9]+$", lines[1]);
         Assert.Matches($"^{_sponsors[1].Name} +sponsor {_sponsors[1].Name} did not answer within 3 s: no sponsor is running there", lines[2]);
         long[] lent = Lent(out JsonElement[] sponsors);
         Assert.Equal([0, 0], lent);

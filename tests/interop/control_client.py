@@ -93,6 +93,7 @@ def main():
     assert hello["slab_bytes_min"] == 64 * MIB and hello["slab_bytes_max"] == 1024 * MIB, hello
     assert hello["gone_after_ms"] > 0 and hello["transports"] == ["tcp"], hello
     assert hello["rdma_port"] == 0, hello
+    assert len(hello["cluster"]) == 16 and all(isinstance(label, str) and "=" in label for label in hello["labels"]), hello
     assert client.hello(demander)["instance"] == hello["instance"]
     client.refused("bad_request", "hello", demander=uuid.uuid4().bytes, name="other")
 

@@ -1,5 +1,6 @@
 using Hecatonchire.Lending;
 using Hecatonchire.Transport;
+using Microsoft.Extensions.Logging;
 
 namespace Hecatonchire.Cli;
 
@@ -13,11 +14,29 @@ internal interface ISponsorSource : IDisposable
 internal delegate ISponsorSource EmbeddedSponsorFactory(long bytes, TransportPreference transport);
 
 /// <summary>Sponsors that somebody else runs.</summary>
-internal sealed class RemoteSponsors(Borrowing borrowing) : ISponsorSource
+internal sealed class RemoteSponsors : ISponsorSource
 {
-    public Borrowing Borrowing => borrowing;
+    private RemoteSponsors(Borrowing borrowing) => Borrowing = borrowing;
 
-    public void Dispose()
+    public Borrowing Borrowing { get; }
+
+    /// <summary>
+    /// Those that are named, and what finds more where an etcd is. That need not answer where a sponsor is named: others join when it does. Throws <see cref="CommandException"/>.
+    /// </summary>
+    public static RemoteSponsors Open(Borrowing borrowing, ILoggerFactory loggers) =>
+        borrowing.Etcd is null ? new RemoteSponsors(borrowing) : new RemoteSponsors(borrowing with { Finder = OpenFinder(borrowing, borrowing.Etcd, loggers) });
+
+    public void Dispose() => Borrowing.Finder?.Dispose();
+
+    private static EtcdSponsors OpenFinder(Borrowing borrowing, EtcdPlace place, ILoggerFactory loggers)
     {
+        var finder = new EtcdSponsors(place, borrowing.Cluster, loggers.CreateLogger("heca.etcd"));
+        if (finder.WaitForFirst(isPatient: borrowing.Sponsors.Count == 0) is { } problem && borrowing.Sponsors.Count == 0)
+        {
+            finder.Dispose();
+            throw new CommandException($"{problem}: which sponsors there are is not known; name one with --sponsor to start without etcd", ExitStatus.Failed);
+        }
+
+        return finder;
     }
 }

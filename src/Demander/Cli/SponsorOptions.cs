@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Hecatonchire.Control;
 using Hecatonchire.Lending;
+using Hecatonchire.Membership;
 using Hecatonchire.Pager;
 using Hecatonchire.Transport.Striped;
 using Hecatonchire.Units;
@@ -68,7 +70,34 @@ internal sealed class SponsorOptions
 
     private readonly Option<string?> _spillMax = new("--spill-max") { HelpName = "SIZE", Description = "How much of that disk may be taken [default: nine tenths of what is free at the start]" };
 
-    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _stripe, _readPolicy, _hedge, _spill, _spillMax];
+    private readonly Option<string> _spread = new("--spread")
+    {
+        HelpName = "LABEL",
+        DefaultValueFactory = _ => Labels.Host,
+        Description = "Keep the replicas of a page on sponsors that differ in this label, such as rack, as far as there are some",
+    };
+
+    private readonly Option<string[]> _etcd = new("--etcd")
+    {
+        HelpName = "URL",
+        DefaultValueFactory = _ => [],
+        Description = "Find sponsors in this etcd, such as http://10.0.0.9:2379, now and while the program runs; may be repeated for the members of one etcd",
+    };
+
+    private readonly Option<string> _etcdLease = new("--etcd-lease")
+    {
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => "10",
+        Description = "How long its claim there on what it has borrowed outlives this pager, beside the time in which another can go on with its programs",
+    };
+
+    private readonly Option<string?> _cluster = new("--cluster")
+    {
+        HelpName = "ID",
+        Description = "Refuse sponsors of any other cluster than this, 32 hexadecimal digits [default: with --etcd, that of etcd]",
+    };
+
+    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax];
 
     public void AddTo(Command command)
     {
@@ -78,21 +107,38 @@ internal sealed class SponsorOptions
         }
     }
 
-    /// <summary>Only the options that name sponsors; for <see cref="ResolveNames"/>.</summary>
+    /// <summary>The options that find sponsors which nobody names, beside those of <see cref="AddTo"/>.</summary>
+    public void AddFindingTo(Command command)
+    {
+        command.Add(_etcd);
+        command.Add(_etcdLease);
+        command.Add(_cluster);
+    }
+
+    /// <summary>Only the options that name sponsors, or where to find them; for <see cref="ResolveNames"/> and <see cref="ResolveEtcd"/>.</summary>
     public void AddNamesTo(Command command)
     {
         command.Add(_sponsor);
         command.Add(_key);
+        command.Add(_etcd);
     }
 
     public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded);
 
-    /// <summary>True when a sponsor is named.</summary>
-    public bool IsNamed(ParseResult parsed) => parsed.GetValue(_sponsor) is { Length: > 0 };
+    /// <summary>True when a sponsor is named, or where to find some.</summary>
+    public bool IsNamed(ParseResult parsed) => parsed.GetValue(_sponsor) is { Length: > 0 } || parsed.GetValue(_etcd) is { Length: > 0 };
+
+    /// <summary>Where to find sponsors; null: nowhere. Throws <see cref="CommandException"/>.</summary>
+    public EtcdAddress? ResolveEtcd(ParseResult parsed)
+    {
+        string[] urls = parsed.GetValue(_etcd) ?? [];
+        return urls.Length == 0 ? null
+            : EtcdAddress.From(urls, out string problem) ?? throw new CommandException($"--etcd: {problem}", ExitStatus.Usage);
+    }
 
     /// <summary>An option of how pages are spread that was given; null: none.</summary>
     public string? GivenSpread(ParseResult parsed) =>
-        ((Option[])[_replicas, _stripe, _readPolicy, _hedge, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+        ((Option[])[_replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     /// <summary>Where to spill; null: nowhere. Throws <see cref="CommandException"/>.</summary>
     public SpillPlace? ResolveSpill(ParseResult parsed)
@@ -152,24 +198,51 @@ internal sealed class SponsorOptions
         };
         if (IsEmbedded(parsed))
         {
-            return addresses.Length > 0 || keys.Length > 0
-                ? throw new CommandException("--embedded starts a sponsor of its own: give either it or --sponsor", ExitStatus.Usage)
+            return addresses.Length > 0 || keys.Length > 0 || IsNamed(parsed)
+                ? throw new CommandException("--embedded starts a sponsor of its own: give either it or --sponsor or --etcd", ExitStatus.Usage)
                 : replicas == 1 ? null : throw TooFew(replicas, 1);
         }
 
         SponsorEndpoint[] sponsors = ResolveNames(parsed, ", or --embedded to start one on this host");
-        return replicas > sponsors.Length
+        EtcdAddress? etcd = ResolveEtcd(parsed);
+        return etcd is null && replicas > sponsors.Length
             ? throw TooFew(replicas, sponsors.Length)
-            : new Borrowing { Sponsors = sponsors, Replicas = replicas, StripeBytesMax = stripe.Bytes, ReadPolicy = policy, Hedge = hedge, Spill = ResolveSpill(parsed) };
+            : new Borrowing
+            {
+                Sponsors = sponsors,
+                Replicas = replicas,
+                StripeBytesMax = stripe.Bytes,
+                ReadPolicy = policy,
+                Hedge = hedge,
+                Spill = ResolveSpill(parsed),
+                Spread = ResolveSpread(parsed),
+                Etcd = etcd is null ? null : new EtcdPlace(etcd, ResolveLease(parsed)),
+                Cluster = ResolveCluster(parsed),
+            };
     }
 
-    /// <summary>The sponsors that are named, one at least, each once. Throws <see cref="CommandException"/>.</summary>
+    private string ResolveSpread(ParseResult parsed) => parsed.GetValue(_spread) is { } label && Labels.IsWord(label)
+        ? label
+        : throw new CommandException($"--spread '{parsed.GetValue(_spread)}': write the name of a label that sponsors have, such as rack", ExitStatus.Usage);
+
+    private TimeSpan ResolveLease(ParseResult parsed) =>
+        int.TryParse(parsed.GetValue(_etcdLease), NumberStyles.None, CultureInfo.InvariantCulture, out int seconds) && seconds is >= EtcdAddress.LeaseSecondsMin and <= 3600
+            ? TimeSpan.FromSeconds(seconds)
+            : throw new CommandException($"--etcd-lease '{parsed.GetValue(_etcdLease)}': write whole seconds from {EtcdAddress.LeaseSecondsMin} to 3600", ExitStatus.Usage);
+
+    private Guid ResolveCluster(ParseResult parsed) => parsed.GetValue(_cluster) is not { } text ? Guid.Empty
+        : ClusterId.TryParse(text, out Guid id) ? id
+        : throw new CommandException($"--cluster '{text}' {ClusterId.Rule}", ExitStatus.Usage);
+
+    /// <summary>The sponsors that are named, each once; one at least, unless more are found. Throws <see cref="CommandException"/>.</summary>
     public SponsorEndpoint[] ResolveNames(ParseResult parsed, string otherwise = "")
     {
         string[] addresses = parsed.GetValue(_sponsor) ?? [], keys = parsed.GetValue(_key) ?? [];
         if (addresses.Length == 0)
         {
-            throw new CommandException($"no sponsor: give --sponsor HOST:PORT{otherwise}", ExitStatus.Usage);
+            return IsNamed(parsed) && keys.Length == 0 ? []
+                : throw new CommandException(
+                    IsNamed(parsed) ? "--sponsor-key is the key of a --sponsor, and none is given" : $"no sponsor: give --sponsor HOST:PORT{otherwise}", ExitStatus.Usage);
         }
 
         if (keys.Length > 1 && keys.Length != addresses.Length)

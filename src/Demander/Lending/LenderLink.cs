@@ -32,6 +32,9 @@ internal abstract class LenderLink : IDisposable
     /// <summary>True when a request to it would probably be answered.</summary>
     public abstract bool IsHere { get; }
 
+    /// <summary>Where it is, in the terms of a label: replicas are kept in different places.</summary>
+    public abstract string PlaceIn(string label);
+
     /// <summary>Its number in the <see cref="SponsorSet"/>.</summary>
     public int Number { get; set; } = -1;
 

@@ -21,9 +21,9 @@ internal sealed class SlabPlacement(Borrowing borrowing, LenderLinks links)
 
     /// <summary>
     /// Borrows a slab for a stripe from each of so many sponsors that suit: of two that are drawn, from the one that has more to give; from none that wants memory back. From
-    /// fewer where there are not as many; null where that is for want of memory, or there is none.
+    /// fewer where there are not as many; null where that is for want of memory, or there is none. As far as can be in other places than those that are <paramref name="near"/>.
     /// </summary>
-    public (uint Slots, (int Sponsor, ulong Slab)[] Replicas)? Borrow(long bytes, int replicas, Predicate<LenderLink> suits)
+    public (uint Slots, (int Sponsor, ulong Slab)[] Replicas)? Borrow(long bytes, int replicas, Predicate<LenderLink> suits, IReadOnlyCollection<int>? near = null)
     {
         var got = new List<(int, ulong)>();
         bool isFull = false;
@@ -31,7 +31,7 @@ internal sealed class SlabPlacement(Borrowing borrowing, LenderLinks links)
         long now = Environment.TickCount64;
         var left = links.Now().Where(link => link.IsHere && link.SilentUntil <= now && link.ReclaimBytes == 0 && link is SponsorLink && suits(link)).ToList();
         isFull = left.RemoveAll(link => link.FullUntil > now) > 0;
-        while (got.Count < replicas && Draw(left) is { } link)
+        while (got.Count < replicas && Draw(Farthest(left, [.. near ?? [], .. got.Select(replica => replica.Item1)])) is { } link)
         {
             _ = left.Remove(link);
             long wanted = slabBytes > 0 ? slabBytes : SlabBytesFor(bytes, link);
@@ -99,6 +99,22 @@ internal sealed class SlabPlacement(Borrowing borrowing, LenderLinks links)
                 link.Free(slab, AnswerTime);
             }
         }
+    }
+
+    /// <summary>Of those that could take a replica, who are farthest from those that have one.</summary>
+    private List<LenderLink> Farthest(List<LenderLink> left, IReadOnlyCollection<int> others)
+    {
+        LenderLink[] near = others.Count == 0 ? [] : [.. links.Now().Where(link => others.Contains(link.Number))];
+        foreach (string label in near.Length == 0 ? [] : borrowing.SpreadLevels)
+        {
+            List<LenderLink> apart = left.FindAll(link => !Array.Exists(near, other => other.PlaceIn(label) == link.PlaceIn(label)));
+            if (apart.Count > 0)
+            {
+                return apart;
+            }
+        }
+
+        return left;
     }
 
     /// <summary>The better of two drawn at random: most of what there is to gain from choosing among all, without all choosing the same.</summary>

@@ -43,6 +43,8 @@ internal sealed class SpillLink : LenderLink
     /// <summary>Writes that wait, since the disk is full although room was reserved, and why; null: none does.</summary>
     public string? HeldReason => _file.WritesHeld > 0 ? _file.HeldReason : null;
 
+    public override string PlaceIn(string label) => Name;
+
     public override SlabEntry Allocate(long bytes, TimeSpan timeout)
     {
         int errno = _file.TryAllocate(bytes, out ulong slab);

@@ -57,6 +57,9 @@ internal sealed class SponsorLink : LenderLink
 
     public override bool IsHere => !IsLost && !_link.IsRebuilding && _lender.Client.IsAlive;
 
+    /// <summary>Who does not say where it is, is where all are that do not.</summary>
+    public override string PlaceIn(string label) => _lender.Client.Hello.Labels[label] ?? (label == Labels.Host ? Endpoint.Host : "");
+
     public override void Start() => _link.Start();
 
     public override SlabEntry Allocate(long bytes, TimeSpan timeout)

@@ -81,7 +81,7 @@ internal sealed partial class StripePool
     private void Care()
     {
         ReplaceLostSlots();
-        if (!Refill())
+        if (!Refill() && !Spread())
         {
             Move();
         }
@@ -218,7 +218,8 @@ internal sealed partial class StripePool
         {
             bool isIdle = false;
             _runOn(() => isIdle = Set.IsQuiet(link.Number, long.MaxValue));
-            if (!isIdle || !TryJoin(link.Endpoint))
+            bool isGone = isIdle && HasGone(link.Endpoint);
+            if (!isIdle || (!isGone && !TryJoin(link.Endpoint, returning: link)))
             {
                 continue;
             }
@@ -232,14 +233,17 @@ internal sealed partial class StripePool
             }
 
             _ = _toFree.RemoveAll(dropped => dropped.Link == link);
-            Log.SponsorReturned(_logger, link.Name);
+            if (!isGone)
+            {
+                Log.SponsorReturned(_logger, link.Name);
+            }
         }
     }
 
     /// <summary>Sponsors that were not there at the start may be by now.</summary>
     private void TakeIn()
     {
-        foreach (SponsorEndpoint sponsor in _absent.ToArray())
+        foreach (SponsorEndpoint sponsor in (SponsorEndpoint[])[.. _absent, .. FoundAnew()])
         {
             if (TryJoin(sponsor))
             {
@@ -250,7 +254,7 @@ internal sealed partial class StripePool
     }
 
     /// <summary>Borrows from a sponsor from now on. False when it cannot be had yet.</summary>
-    private bool TryJoin(SponsorEndpoint sponsor)
+    private bool TryJoin(SponsorEndpoint sponsor, SponsorLink? returning = null)
     {
         if (Reconnect is null || !PagerHost.IsListening(sponsor))
         {
@@ -262,8 +266,16 @@ internal sealed partial class StripePool
         {
             lender = Reconnect(sponsor);
         }
-        catch (PagerStartException)
+        catch (PagerStartException e)
         {
+            TellRefused(sponsor, e.Message);
+            return false;
+        }
+
+        // What this demander has there is about to be freed, so nobody else of it may use that: under another name it may be a sponsor that we have.
+        if (_links.Now().Any(link => link != returning && link.Instance == lender.Client.Hello.Instance))
+        {
+            lender.Dispose();
             return false;
         }
 
@@ -354,15 +366,15 @@ internal sealed partial class StripePool
         });
         NoteLacking(lacking);
         return isBusy || (taken is not null && here > taken.Count(sponsor => _links.Of(sponsor) is SponsorLink { IsHere: true })
-            && TryFill(chosen, slots, link => !taken.Contains(link.Number), StripeCopier.BytesPerSecondDefault));
+            && TryFill(chosen, slots, link => !taken.Contains(link.Number), taken, StripeCopier.BytesPerSecondDefault));
     }
 
-    /// <summary>Has a replica of the stripe made on a sponsor that suits; false where there is none that has memory.</summary>
-    private bool TryFill(ulong stripe, uint slots, Predicate<LenderLink> suits, long bytesPerSecond, int moveFrom = -1)
+    /// <summary>Has a replica of the stripe, which those that are near have, made on a sponsor that suits; false where there is none that has memory.</summary>
+    private bool TryFill(ulong stripe, uint slots, Predicate<LenderLink> suits, IReadOnlyCollection<int> near, long bytesPerSecond, int moveFrom = -1)
     {
         lock (_lock)
         {
-            if (_placement.Borrow((long)slots << PageSize.Shift, 1, suits) is not { } borrowed)
+            if (_placement.Borrow((long)slots << PageSize.Shift, 1, suits, [.. near.Where(sponsor => sponsor != moveFrom)]) is not { } borrowed)
             {
                 return false;
             }

@@ -67,12 +67,16 @@ internal sealed partial class StripePool
         LenderLink? fullest = links.Where(link => link.IsHere && link is SponsorLink && link != roomy).MaxBy(link => Fullness(link, 0));
         roomy.HasRoomAnew = fullest is not null && largest > 0 && roomy.FreeBytes >= largest
             && Fullness(roomy, largest) < Fullness(fullest, -largest)
-            && MoveFrom(fullest, link => link == roomy, BalanceBytesPerSecond) != null;
+            && MoveFrom(fullest, link => link == roomy, BalanceBytesPerSecond, keepsApart: true) != null;
     }
 
-    /// <summary>Begins to move a stripe off a sponsor to one that suits. False where none can take it; null where the sponsor has no stripe that could move there.</summary>
-    private bool? MoveFrom(LenderLink from, Predicate<LenderLink> suits, long bytesPerSecond)
+    /// <summary>
+    /// Begins to move a stripe off a sponsor to one that suits, with <paramref name="keepsApart"/> only where no other replica is in the same place. False where none can take it; null
+    /// where the sponsor has no stripe that could move there.
+    /// </summary>
+    private bool? MoveFrom(LenderLink from, Predicate<LenderLink> suits, long bytesPerSecond, bool keepsApart = false)
     {
+        string[] places = PlacesIn(_borrowing.Spread);
         int[] suited = [.. _links.Now().Where(link => link != from && suits(link)).Select(link => link.Number)];
         HashSet<int>? taken = null;
         ulong chosen = 0;
@@ -86,7 +90,7 @@ internal sealed partial class StripePool
                     && stripe.Replicas[place].State == ReplicaState.Live)
                 {
                     isAny = true;
-                    if (Array.Exists(suited, sponsor => SponsorSet.Find(stripe, sponsor) < 0))
+                    if (Array.Exists(suited, sponsor => SponsorSet.Find(stripe, sponsor) < 0 && (!keepsApart || IsApart(stripe, sponsor, from.Number, places))))
                     {
                         taken = [.. stripe.Replicas.Where(replica => replica.State != ReplicaState.None).Select(replica => replica.Sponsor)];
                         (chosen, slots) = ((ulong)number, stripe.Slots);
@@ -94,7 +98,7 @@ internal sealed partial class StripePool
                 }
             }
         });
-        return taken is null ? isAny ? false : null : TryFill(chosen, slots, link => !taken.Contains(link.Number) && suits(link), bytesPerSecond, from.Number);
+        return taken is null ? isAny ? false : null : TryFill(chosen, slots, link => !taken.Contains(link.Number) && suits(link), taken, bytesPerSecond, from.Number);
     }
 
     /// <summary>A replica has been filled: the one that its stripe leaves is dropped, unless it has come to be needed meanwhile. On the pager thread.</summary>

@@ -12,6 +12,9 @@ namespace Hecatonchire.Lending;
 /// </summary>
 internal sealed partial class StripePool : IDisposable
 {
+    /// <summary>That one program uses: the spill file is one too.</summary>
+    public const int SponsorsMax = SponsorSet.SponsorsMax - 1;
+
     /// <summary>
     /// How long a sponsor may be silent while another has the answer: far more than a busy host takes, and with the time until it is looked for and the page is had elsewhere
     /// less than half a second.
@@ -65,7 +68,7 @@ internal sealed partial class StripePool : IDisposable
                 Add(_spill);
             }
 
-            if (borrowing.Sponsors.Count > 1 || _spill is not null)
+            if (borrowing.Sponsors.Count > 1 || borrowing.Finder is not null || _spill is not null)
             {
                 Set.Copier = new StripeCopier(Set, Slots.FindUsed) { OnFilled = NoteFilled };
                 Set.Repair = new StripeRepair(Set);

@@ -55,6 +55,9 @@ internal sealed partial class PagerFamily : IDisposable
     /// <summary>What it borrows.</summary>
     public StripePool Pool => _pool;
 
+    /// <summary>Its claim on what it borrows, where that is written down anywhere but at the sponsors.</summary>
+    public IDemanderLease? Lease { get; init; }
+
     /// <summary>Called on the pager thread when a core finds its sponsor lost.</summary>
     public Action<PagerCore>? OnSponsorLost { get; init; }
 
@@ -222,6 +225,7 @@ internal sealed partial class PagerFamily : IDisposable
         }
 
         _pool.Dispose(freesStripes: !IsOnTrial);
+        Lease?.End(releases: !IsOnTrial);
     }
 
     /// <summary>On the pager thread, while the program is in fork.</summary>

@@ -60,43 +60,74 @@ internal sealed partial class PagerHost
     }
 
     /// <summary>
-    /// Connects to every sponsor as the same demander. With <paramref name="mayLack"/> those that cannot be had are left out while there is one. Throws
-    /// <see cref="PagerStartException"/>.
+    /// Connects to every sponsor that is named as the same demander; with <paramref name="mayLack"/> those that cannot be had are left out while there is one. So are they always of
+    /// those that are found, of which as many are taken as a program can have, and those first that hold something for it. Throws <see cref="PagerStartException"/>.
     /// </summary>
-    private static List<Lender> ConnectToAll(PagerOptions options, Guid demander, ILogger logger, bool mayLack)
+    private static List<Lender> ConnectToAll(PagerOptions options, Guid demander, ILogger logger, bool mayLack, IReadOnlyCollection<Guid>? holding = null)
     {
+        Borrowing borrowing = options.Borrowing;
         var lenders = new List<Lender>();
         PagerStartException? failure = null;
-        foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
+        try
+        {
+            foreach (SponsorEndpoint sponsor in borrowing.Sponsors)
+            {
+                failure = TryAdd(sponsor, mayLack && borrowing.All.Count > 1) ?? failure;
+            }
+
+            foreach (FoundSponsor found in InOrder(borrowing.Finder?.Sponsors ?? [], holding ?? []))
+            {
+                if (lenders.Count < StripePool.SponsorsMax && !borrowing.Sponsors.Contains(found.Endpoint) && !lenders.Exists(lender => lender.Client.Hello.Instance == found.Instance))
+                {
+                    failure = TryAdd(found.Endpoint, mayLackThis: true) ?? failure;
+                }
+            }
+
+            return lenders.Count > 0 ? lenders
+                : throw failure ?? new PagerStartException("no sponsor is registered in etcd: start heca-sponsor with --etcd, or name one with --sponsor", 1);
+        }
+        catch
+        {
+            DisposeAll(lenders);
+            throw;
+        }
+
+        PagerStartException? TryAdd(SponsorEndpoint sponsor, bool mayLackThis)
         {
             try
             {
-                if (mayLack && options.Borrowing.Sponsors.Count > 1 && !IsListening(sponsor))
+                if (mayLackThis && !IsListening(sponsor))
                 {
                     throw new PagerStartException($"nothing listens on {sponsor.Host}:{sponsor.Port}", 1);
                 }
 
-                lenders.Add(ConnectAsLender(options, sponsor, demander, logger));
-            }
-            catch (PagerStartException e)
-            {
-                failure = e;
-                if (!mayLack)
+                Lender lender = ConnectAsLender(options, sponsor, demander, logger);
+                if (lenders.Find(other => other.Client.Hello.Instance == lender.Client.Hello.Instance) is { } same)
                 {
-                    break;
+                    // Two connections as one demander: what one gives back the other would have had.
+                    lender.Dispose();
+                    return borrowing.Sponsors.Contains(sponsor)
+                        ? throw new PagerStartException($"{sponsor.Host}:{sponsor.Port} and {same.Endpoint.Host}:{same.Endpoint.Port} are the same sponsor: name it once", 1)
+                        : null;
                 }
 
+                lenders.Add(lender);
+                return null;
+            }
+            catch (PagerStartException e) when (mayLackThis)
+            {
                 PagerLog.SponsorNotHere(logger, sponsor.Host, sponsor.Port, e.Message);
+                return e;
             }
         }
+    }
 
-        if (failure is null || (mayLack && lenders.Count > 0))
-        {
-            return lenders;
-        }
-
-        DisposeAll(lenders);
-        throw failure;
+    /// <summary>Those that hold something first, the others as chance has it: of many sponsors not all demanders take the same.</summary>
+    private static FoundSponsor[] InOrder(IReadOnlyList<FoundSponsor> found, IReadOnlyCollection<Guid> holding)
+    {
+        FoundSponsor[] order = [.. found];
+        Random.Shared.Shuffle(order);
+        return [.. order.OrderBy(sponsor => holding.Contains(sponsor.Instance) ? 0 : 1)];
     }
 
     private static Lender ConnectAsLender(PagerOptions options, SponsorEndpoint sponsor, Guid demander, ILogger logger)
@@ -104,6 +135,11 @@ internal sealed partial class PagerHost
         SponsorClient client = ConnectTo(sponsor, demander);
         try
         {
+            if (options.Borrowing.Obstacle(sponsor, client.Hello.Cluster) is { } obstacle)
+            {
+                throw new PagerStartException(obstacle, 1);
+            }
+
             var connections = new SponsorConnections(sponsor, client, options.Transport, logger);
             connections.Choose();
             return new Lender(sponsor, client, connections);

@@ -6,6 +6,7 @@ using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pages;
 using Hecatonchire.Transport.Spill;
+using Hecatonchire.Transport.Striped;
 using Hecatonchire.Units;
 using Hecatonchire.WriteBack;
 using Microsoft.Extensions.Logging;
@@ -17,6 +18,9 @@ internal sealed partial class PagerHost : IMeasuredPager
 {
     /// <summary>How long a program that comes while another goes waits for its slabs to be given back.</summary>
     private static readonly TimeSpan HandOverTime = TimeSpan.FromSeconds(2);
+
+    /// <summary>What is kept for a program that waits for ever, if its host does not come back.</summary>
+    private static readonly TimeSpan NeverStopped = TimeSpan.FromDays(1);
 
     private readonly PagerOptions _options;
     private readonly ILogger _logger;
@@ -81,9 +85,10 @@ internal sealed partial class PagerHost : IMeasuredPager
             StripeCounts counts = _families.Aggregate(_endedCounts, (sum, family) => sum + family.Pool.Counts);
             return sum with
             {
-                Sponsors = _families.Select(family => family.Pool.Sponsors).DefaultIfEmpty(_options.Borrowing.Sponsors.Count).Min(),
+                Sponsors = _families.Select(family => family.Pool.Sponsors).DefaultIfEmpty(_options.Borrowing.All.Count).Min(),
                 SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
                 StripesLacking = _families.Sum(family => family.Pool.Degraded),
+                StripesCrowded = _families.Sum(family => family.Pool.Crowded),
                 SpilledBytes = _families.Sum(family => family.Pool.SpilledBytes),
                 PagesCorrupted = counts.Corrupted,
                 PagesRepaired = counts.Repaired,
@@ -317,9 +322,9 @@ internal sealed partial class PagerHost : IMeasuredPager
     }
 
     /// <summary>The family of a program that another pager has had, as the same demander, with its stripes; what that one had sent takes effect no more.</summary>
-    private PagerFamily TakeOverFamily(PageTableFile left, int ring)
+    private unsafe PagerFamily TakeOverFamily(PageTableFile left, int ring)
     {
-        List<Lender> lenders = ConnectToAll(_options, left.Demander, _logger, mayLack: true);
+        List<Lender> lenders = ConnectToAll(_options, left.Demander, _logger, mayLack: true, [.. new ReadOnlySpan<Guid>(left.Sponsors, SponsorSet.SponsorsMax)]);
         try
         {
             foreach (Lender lender in lenders)
@@ -365,6 +370,7 @@ internal sealed partial class PagerHost : IMeasuredPager
         {
             family = new PagerFamily(_options, pool, hash, _logger)
             {
+                Lease = _options.Borrowing.Finder?.Own(demander, TimeUntilStopped),
                 OnSponsorLost = core => TellSponsorLost(family!, core),
                 OnPageLost = (segment, start, bytes, page) => Interlocked.CompareExchange(
                     ref _lostWhere, $" The first that it touched is at 0x{page:x}, in segment {segment}: {new ByteSize(bytes)} from 0x{start:x} on.", null),
@@ -390,6 +396,10 @@ internal sealed partial class PagerHost : IMeasuredPager
 
         return family;
     }
+
+    /// <summary>How long a program can go on with another pager when this one has died: not at all where nobody comes after it.</summary>
+    private TimeSpan TimeUntilStopped => _options.StateFolder is null ? TimeSpan.Zero
+        : _options.StopProgramAfter > TimeSpan.Zero ? _options.StopProgramAfter : NeverStopped;
 
     private void Forget(PagerFamily family)
     {

@@ -44,6 +44,9 @@ internal readonly record struct PagerSnapshot
     public long SponsorsLost { get; init; }
     public long StripesLacking { get; init; }
 
+    /// <summary>Stripes of which two replicas are in the same place, in the terms of --spread.</summary>
+    public long StripesCrowded { get; init; }
+
     /// <summary>What spill files take of their disks.</summary>
     public long SpilledBytes { get; init; }
 
@@ -87,6 +90,7 @@ internal readonly record struct PagerSnapshot
         Sponsors = Math.Max(Sponsors, other.Sponsors),
         SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
         StripesLacking = StripesLacking + other.StripesLacking,
+        StripesCrowded = StripesCrowded + other.StripesCrowded,
         PagesCorrupted = PagesCorrupted + other.PagesCorrupted,
         PagesRepaired = PagesRepaired + other.PagesRepaired,
         ReadsHedged = ReadsHedged + other.ReadsHedged,

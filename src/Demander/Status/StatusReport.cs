@@ -72,6 +72,9 @@ internal sealed record StatusReport
     /// <summary>Stripes that have fewer replicas than they should.</summary>
     public required long StripesLacking { get; init; }
 
+    /// <summary>Stripes of which two replicas are in the same place, in the terms of --spread; of an older pager, 0.</summary>
+    public long StripesCrowded { get; init; }
+
     /// <summary>What the spill file takes of its disk.</summary>
     public required long SpilledBytes { get; init; }
 
@@ -127,6 +130,7 @@ internal sealed record StatusReport
             Sponsors = now.Sponsors,
             SponsorsLost = now.SponsorsLost,
             StripesLacking = now.StripesLacking,
+            StripesCrowded = now.StripesCrowded,
             SpilledBytes = now.SpilledBytes,
             PagesCorrupted = now.PagesCorrupted,
             PagesRepaired = now.PagesRepaired,

@@ -17,6 +17,9 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     /// <summary>A switch takes no argument on the command line, and true or false elsewhere.</summary>
     public bool IsSwitch => Argument is null;
 
+    /// <summary>May be repeated on the command line; elsewhere its values are separated by commas.</summary>
+    public bool IsList { get; init; }
+
     public static readonly SettingDefinition Listen = new("listen", "ADDRESS", "127.0.0.1", "The IP address to listen on");
 
     public static readonly SettingDefinition Port = new("port", "PORT", "7400", "The port of the control channel; 0 takes any");
@@ -37,6 +40,27 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     public static readonly SettingDefinition GoneAfter = new(
         "gone-after", "SECONDS", "30", "Free the slabs of a demander that was silent and without data connection for so long");
 
+    public static readonly SettingDefinition Label = new(
+        "label", "NAME=VALUE", null, "Where this host is, such as rack=a: demanders spread replicas by it; may be repeated. `host` is this machine unless given")
+    {
+        IsList = true,
+    };
+
+    public static readonly SettingDefinition Etcd = new(
+        "etcd", "URL", null, "Register in this etcd, such as http://10.0.0.9:2379, so that demanders find it; may be repeated for the members of one etcd")
+    {
+        IsList = true,
+    };
+
+    public static readonly SettingDefinition EtcdLease = new(
+        "etcd-lease", "SECONDS", "10", "How long its registration outlives it if it dies");
+
+    public static readonly SettingDefinition Advertise = new(
+        "advertise", "ADDRESS", null, "The address to register, where demanders reach it by another than --listen");
+
+    public static readonly SettingDefinition Cluster = new(
+        "cluster", "ID", null, "The cluster it belongs to, 32 hexadecimal digits: demanders of another refuse it. Without, etcd's if --etcd is given");
+
     public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics there");
 
     public static readonly SettingDefinition Announce = new(
@@ -50,7 +74,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     /// <summary>In the order of the help.</summary>
     public static readonly IReadOnlyList<SettingDefinition> All =
-        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, GoneAfter, Metrics, Announce, ExitWithStdin, LogLevel];
+        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, GoneAfter, Label, Etcd, EtcdLease, Advertise, Cluster, Metrics, Announce, ExitWithStdin, LogLevel];
 
     private static string DefaultKeys()
     {

@@ -50,7 +50,9 @@ internal static class SponsorCommand
     private static Option Declare(SettingDefinition definition)
     {
         string description = definition.Default is null ? definition.Description : $"{definition.Description} [default: {definition.Default}]";
-        return definition.IsSwitch
+        return definition.IsList
+            ? new Option<string[]?>(definition.CommandLine) { Description = description, HelpName = definition.Argument }
+            : definition.IsSwitch
             ? new Option<bool?>(definition.CommandLine) { Description = definition.Description, Arity = ArgumentArity.ZeroOrOne }
             : new Option<string?>(definition.CommandLine) { Description = description, HelpName = definition.Argument };
     }
@@ -58,6 +60,7 @@ internal static class SponsorCommand
     private static string? Given(ParseResult parsed, Option option) => option switch
     {
         Option<string?> text => parsed.GetValue(text),
+        Option<string[]?> list => parsed.GetValue(list) is { Length: > 0 } values ? string.Join(',', values) : null,
         Option<bool?> flag => parsed.GetValue(flag) switch { true => "true", false => "false", null => null },
         _ => null,
     };

@@ -1,4 +1,6 @@
 using System.Net;
+using Hecatonchire.Control;
+using Hecatonchire.Membership;
 using Hecatonchire.Transport;
 using Hecatonchire.Units;
 using Microsoft.Extensions.Logging;
@@ -27,6 +29,21 @@ internal sealed record SponsorOptions
     public required string Keys { get; init; }
 
     public required TimeSpan GoneAfter { get; init; }
+
+    /// <summary>With <see cref="Labels.Host"/>.</summary>
+    public required Labels Labels { get; init; }
+
+    /// <summary>Where to register; null: nowhere.</summary>
+    public required EtcdAddress? Etcd { get; init; }
+
+    /// <summary>How long a registration outlives this sponsor.</summary>
+    public required TimeSpan EtcdLease { get; init; }
+
+    /// <summary>The address to register; null: those that it listens on.</summary>
+    public required string? Advertise { get; init; }
+
+    /// <summary>The cluster that it belongs to; zeros: etcd's, if there is one.</summary>
+    public required Guid Cluster { get; init; }
 
     /// <summary>Where to serve metrics; null: nowhere.</summary>
     public required IPEndPoint? Metrics { get; init; }

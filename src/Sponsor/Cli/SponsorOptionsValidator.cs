@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using Hecatonchire.Control;
+using Hecatonchire.Membership;
 using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Slabs;
 using Hecatonchire.Transport;
@@ -37,6 +39,17 @@ internal static class SponsorOptionsValidator
             Keys = Parse<string>(
                 settings, SettingDefinition.Keys, text => text is { Length: > 0 } ? Path.GetFullPath(text) : null, "must be a directory"),
             GoneAfter = TimeSpan.FromSeconds(ParseInteger(settings, SettingDefinition.GoneAfter, 1, GoneAfterSecondsMax, "seconds")),
+            Labels = ParseLabels(settings),
+            Etcd = ParseEtcd(settings),
+            EtcdLease = TimeSpan.FromSeconds(ParseInteger(settings, SettingDefinition.EtcdLease, EtcdAddress.LeaseSecondsMin, GoneAfterSecondsMax, "seconds")),
+            Advertise = settings[SettingDefinition.Advertise].Value is null
+                ? null
+                : Parse<string>(
+                    settings, SettingDefinition.Advertise, text => Uri.CheckHostName(text) != UriHostNameType.Unknown ? text : null, "must be an address or a name of this host"),
+            Cluster = settings[SettingDefinition.Cluster].Value is null
+                ? Guid.Empty
+                : Parse<Guid?>(
+                    settings, SettingDefinition.Cluster, text => ClusterId.TryParse(text, out Guid id) ? id : null, ClusterId.Rule)!.Value,
             Metrics = settings[SettingDefinition.Metrics].Value is null
                 ? null
                 : Parse(
@@ -57,6 +70,24 @@ internal static class SponsorOptionsValidator
             ? options
             : throw new UsageException(
                 $"{Name(settings, SettingDefinition.DataPort)}: must differ from --port, which is {options.Port} too");
+    }
+
+    private static Labels ParseLabels(Settings settings)
+    {
+        string problem = "";
+        return (settings[SettingDefinition.Label].Value is not { } given ? Labels.None : Labels.From(given.Split(','), out problem))?.WithHost()
+            ?? throw new UsageException($"{Name(settings, SettingDefinition.Label)}: {problem}");
+    }
+
+    private static EtcdAddress? ParseEtcd(Settings settings)
+    {
+        if (settings[SettingDefinition.Etcd].Value is not { } given)
+        {
+            return null;
+        }
+
+        return EtcdAddress.From(given.Split(','), out string problem)
+            ?? throw new UsageException($"{Name(settings, SettingDefinition.Etcd)}: {problem}");
     }
 
     private static ByteSize ParseMemory(Settings settings)

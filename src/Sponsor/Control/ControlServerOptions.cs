@@ -1,3 +1,4 @@
+using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
 
@@ -19,6 +20,15 @@ internal sealed record ControlServerOptions
 
     /// <summary>Stable over restarts.</summary>
     public required Guid SponsorId { get; init; }
+
+    /// <summary>New at each start: what was lent belongs to it.</summary>
+    public Guid Instance { get; } = Guid.NewGuid();
+
+    /// <summary>Where it is, as its owner says.</summary>
+    public Labels Labels { get; init; } = Labels.None;
+
+    /// <summary>The cluster that it belongs to, as far as it is known by now; zeros: none.</summary>
+    public Func<Guid> Cluster { get; init; } = static () => Guid.Empty;
 
     /// <summary>As the slab store's; connections that are silent for this long are forgotten and have to say hello again.</summary>
     public required TimeSpan GoneAfter { get; init; }

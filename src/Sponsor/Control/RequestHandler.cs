@@ -23,7 +23,6 @@ internal sealed partial class RequestHandler(
     private static readonly string[] TcpAndRdma = ["tcp", "rdma"];
 
     private readonly Dictionary<string, Session> _sessions = [];
-    private readonly Guid _instance = Guid.NewGuid();
     private readonly LogBudget _refusalLog = new(time);
     private volatile bool _isStopping;
     private long _served;
@@ -164,7 +163,7 @@ internal sealed partial class RequestHandler(
         return new HelloAnswer(hello.Id)
         {
             Sponsor = options.SponsorId,
-            Instance = _instance,
+            Instance = options.Instance,
             PageSize = PageSize.Bytes,
             DataPort = serving.Port,
             OfferedBytes = store.OfferedBytes,
@@ -174,6 +173,8 @@ internal sealed partial class RequestHandler(
             GoneAfterMs = (long)options.GoneAfter.TotalMilliseconds,
             Transports = store.RemotePort > 0 ? TcpAndRdma : TcpOnly,
             RdmaPort = store.RemotePort,
+            Labels = options.Labels,
+            Cluster = options.Cluster(),
         };
     }
 

@@ -61,7 +61,7 @@ internal static class SponsorHost
         services.AddSingleton(keys);
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(new SlabStoreOptions { OfferedBytes = options.Memory.Bytes, GoneAfter = options.GoneAfter });
-        services.AddSingleton(new ControlServerOptions
+        services.AddSingleton(provider => new ControlServerOptions
         {
             Address = options.Listen.ToString(),
             Port = options.Port,
@@ -69,8 +69,11 @@ internal static class SponsorHost
             AdminKey = adminKey,
             SponsorId = SponsorKeys.SponsorId(keys),
             GoneAfter = options.GoneAfter,
+            Labels = options.Labels,
+            Cluster = () => provider.GetRequiredService<Enrolment>().Cluster,
         });
         services.AddSingleton<SlabStore>();
+        services.AddSingleton<Enrolment>();
         services.AddSingleton(new PressureReliefOptions { StallShareMax = options.PressureMaxPercent / 100.0 });
         services.AddSingleton(StallMeter.OfThisHost(TimeProvider.System));
         services.AddSingleton<PressureRelief>();

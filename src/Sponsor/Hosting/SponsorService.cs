@@ -23,6 +23,8 @@ internal sealed partial class SponsorService(
     DataServer data,
     RdmaServer rdma,
     ControlServer control,
+    ControlServerOptions controlOptions,
+    Enrolment enrolment,
     SponsorInstruments instruments,
     ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
@@ -39,6 +41,7 @@ internal sealed partial class SponsorService(
         data.Start();
         OfferRdma();
         control.Start();
+        enrolment.Start(control.Port, controlOptions.Instance);
         _metrics = options.Metrics is null
             ? null
             : MetricsEndpoint.Start(options.Metrics.ToString(), instruments.Registry);
@@ -57,6 +60,7 @@ internal sealed partial class SponsorService(
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
+        enrolment.Dispose();
         control.Dispose();
         data.Dispose();
         rdma.Dispose();

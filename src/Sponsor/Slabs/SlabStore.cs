@@ -277,6 +277,9 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         _remote?.DropConnections(handle);
     }
 
+    /// <summary>Set: a demander of whom this is true is not gone, however long it has been silent. Asked under the lock.</summary>
+    public Func<Guid, bool>? IsOwned { get; set; }
+
     /// <summary>Frees what demanders that are gone have left, and returns them.</summary>
     public IReadOnlyList<Demander> SweepGone()
     {
@@ -285,7 +288,7 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         {
             foreach (Demander demander in _byId.Values)
             {
-                if (demander.Connections == 0 && _time.GetElapsedTime(demander.LastSeen) > _options.GoneAfter)
+                if (demander.Connections == 0 && _time.GetElapsedTime(demander.LastSeen) > _options.GoneAfter && IsOwned?.Invoke(demander.Id) != true)
                 {
                     (gone ??= []).Add(demander);
                     _byId.Remove(demander.Id);

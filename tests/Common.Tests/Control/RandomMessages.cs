@@ -1,4 +1,5 @@
 using System.Text;
+using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 
 namespace Hecatonchire.Tests.Control;
@@ -37,6 +38,8 @@ internal sealed class RandomMessages(int seed)
             GoneAfterMs = Count(),
             RdmaPort = _random.Next(65536),
             Transports = [.. Enumerable.Range(0, _random.Next(9)).Select(_ => Text(20))],
+            Labels = Labels.From(Enumerable.Range(0, _random.Next(Labels.CountMax + 1)).Select(i => $"label-{i}=value.{_random.Next()}"), out _)!,
+            Cluster = Id(),
         },
         1 => new TokenAnswer(Number(), Bytes(ControlProtocol.TokenBytes), _random.Next(65536), Count()),
         2 => new AllocateAnswer(Number(), Number(), Count()),

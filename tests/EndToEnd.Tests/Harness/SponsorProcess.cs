@@ -7,6 +7,8 @@ namespace Hecatonchire.Tests.Harness;
 /// <summary>A real heca-sponsor with ports and keys of its own, on loopback or in a namespace, ended with the test.</summary>
 internal sealed class SponsorProcess : IDisposable
 {
+    private static int s_hosts;
+
     private readonly string _keys = Directory.CreateTempSubdirectory("heca-test-keys-").FullName;
     private readonly string _memory;
     private readonly string[] _more;
@@ -24,7 +26,9 @@ internal sealed class SponsorProcess : IDisposable
     /// <param name="more">Options besides.</param>
     public SponsorProcess(SponsorNamespace? host, string memory, params string[] more)
     {
-        (_host, _memory, _more) = (host, memory, more);
+        // Each stands for a host of its own, unless a test has several on one.
+        string[] label = more.Any(option => option.StartsWith("host=", StringComparison.Ordinal)) ? [] : ["--label", $"host=test-{Interlocked.Increment(ref s_hosts)}"];
+        (_host, _memory, _more) = (host, memory, [.. more, .. label]);
         (Endpoint, DataPort) = Start(0, 0);
     }
 
@@ -47,6 +51,13 @@ internal sealed class SponsorProcess : IDisposable
     {
         _process.Kill();
         _process.WaitForExit();
+    }
+
+    /// <summary>Ends it as an operator does.</summary>
+    public void Stop()
+    {
+        Xunit.Assert.Equal(0, Interop.Libc.Kill(_process.Id, Interop.Libc.SIGTERM));
+        Xunit.Assert.True(_process.WaitForExit(TimeSpan.FromSeconds(20)), "heca-sponsor does not end");
     }
 
     /// <summary>After <see cref="Kill"/>: another process with the same key on the same ports.</summary>

@@ -64,7 +64,7 @@ internal static class AnswerDecoder
         && map.TryGetCount("slab_bytes_min"u8, out long slabMin)
         && map.TryGetCount("slab_bytes_max"u8, out long slabMax)
         && map.TryGetCount("gone_after_ms"u8, out long goneAfter)
-        && DecodeTransports(map) is { } transports
+        && DecodeStrings(map, "transports"u8, TransportsMax) is { } transports
             ? new HelloAnswer(id)
             {
                 Sponsor = sponsor,
@@ -78,28 +78,31 @@ internal static class AnswerDecoder
                 GoneAfterMs = goneAfter,
                 Transports = transports,
                 RdmaPort = map.TryGetInt32("rdma_port"u8, ushort.MaxValue, out int rdmaPort) ? rdmaPort : 0,
+                Labels = Labels.From(DecodeStrings(map, "labels"u8, Labels.CountMax) ?? [], out _) ?? Labels.None,
+                Cluster = map.TryGetId("cluster"u8, out Guid cluster) ? cluster : Guid.Empty,
             }
             : null;
 
-    private static string[]? DecodeTransports(ControlMap map)
+    /// <summary>Null where there is no array of strings under the key, or a longer one.</summary>
+    private static string[]? DecodeStrings(ControlMap map, ReadOnlySpan<byte> key, int countMax)
     {
-        if (!map.TryGetArray("transports"u8, out _, out MessagePackReader reader, out int count) || count > TransportsMax)
+        if (!map.TryGetArray(key, out _, out MessagePackReader reader, out int count) || count > countMax)
         {
             return null;
         }
 
-        string[] transports = new string[count];
+        string[] strings = new string[count];
         for (int i = 0; i < count; i++)
         {
-            if (!ControlMap.TryReadString(ref reader, out ReadOnlySpan<byte> transport))
+            if (!ControlMap.TryReadString(ref reader, out ReadOnlySpan<byte> text))
             {
                 return null;
             }
 
-            transports[i] = Encoding.UTF8.GetString(transport);
+            strings[i] = Encoding.UTF8.GetString(text);
         }
 
-        return transports;
+        return strings;
     }
 
     private static TokenAnswer? DecodeToken(ulong id, ControlMap map) =>

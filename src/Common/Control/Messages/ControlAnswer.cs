@@ -85,7 +85,13 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
     /// <summary>Where RDMA connections come in; 0 where the sponsor offers none.</summary>
     public required int RdmaPort { get; init; }
 
-    protected override int FieldCount => 11;
+    /// <summary>Where it is, as its owner says; of a sponsor too old to tell, none.</summary>
+    public Labels Labels { get; init; } = Labels.None;
+
+    /// <summary>The cluster that it belongs to; zeros: to none.</summary>
+    public Guid Cluster { get; init; }
+
+    protected override int FieldCount => 13;
 
     protected override void WriteFields(ref MessagePackWriter writer)
     {
@@ -107,6 +113,16 @@ internal sealed record HelloAnswer(ulong Id) : ControlAnswer(Id)
         {
             writer.Write(transport);
         }
+
+        writer.WriteString("labels"u8);
+        writer.WriteArrayHeader(Labels.Count);
+        foreach (string label in Labels.Pairs)
+        {
+            writer.Write(label);
+        }
+
+        writer.WriteString("cluster"u8);
+        writer.Write(WireId.ToBytes(Cluster));
     }
 }
 

@@ -16,7 +16,7 @@ internal readonly struct ControlMap
     /// <summary>Containers inside each other in a field. Control messages nest two deep there.</summary>
     public const int DepthMax = 16;
 
-    /// <summary>The longest message has 11 fields; room for what later versions add.</summary>
+    /// <summary>The longest message has 16 fields; room for what later versions add.</summary>
     private const int FieldsMax = 64;
 
     private static readonly MessagePackSecurity Security = MessagePackSecurity.UntrustedData.WithMaximumObjectGraphDepth(DepthMax);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Hecatonchire.Control;
+using Hecatonchire.Membership;
 using Hecatonchire.Pager;
 
 namespace Hecatonchire.Cli.Cluster;
@@ -32,16 +33,37 @@ internal sealed class AdminOptions
         Description = $"The sponsor's {AdminFile}, which is beside its secret key [default: {string.Join(", ", s_places)}]",
     };
 
+    private readonly Option<string[]> _etcd = new("--etcd")
+    {
+        HelpName = "URL",
+        DefaultValueFactory = _ => [],
+        Description = "Or the etcd that it is registered in, which has its key; may be repeated for the members of one etcd",
+    };
+
     public void AddTo(Command command)
     {
         command.Add(_sponsor);
         command.Add(_key);
+        command.Add(_etcd);
         command.Add(_adminKey);
     }
 
     /// <summary>Throws <see cref="CommandException"/>.</summary>
     public (SponsorEndpoint Sponsor, byte[] AdminKey) Resolve(ParseResult parsed) =>
-        (SponsorAddress.Resolve(parsed.GetValue(_sponsor)!, parsed.GetValue(_key), _sponsor.Name), ReadAdminKey(parsed.GetValue(_adminKey)));
+        (SponsorAddress.Resolve(parsed.GetValue(_sponsor)!, parsed.GetValue(_key) ?? FindKey(parsed.GetValue(_sponsor)!, parsed.GetValue(_etcd) ?? []), _sponsor.Name),
+            ReadAdminKey(parsed.GetValue(_adminKey)));
+
+    private static string? FindKey(string sponsor, string[] urls)
+    {
+        if (urls.Length == 0)
+        {
+            return null;
+        }
+
+        EtcdReport etcd = EtcdReport.Ask(EtcdAddress.From(urls, out string problem) ?? throw new CommandException($"--etcd: {problem}", ExitStatus.Usage));
+        return etcd.Sponsors.FirstOrDefault(found => $"{found.Host}:{found.Port}" == sponsor)?.PublicKey
+            ?? throw new CommandException(etcd.Problem ?? $"sponsor {sponsor} is not registered in etcd {etcd.Etcd}: give its key with --sponsor-key", ExitStatus.Failed);
+    }
 
     private static byte[] ReadAdminKey(string? given)
     {

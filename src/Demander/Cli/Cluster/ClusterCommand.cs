@@ -9,9 +9,10 @@ namespace Hecatonchire.Cli.Cluster;
 internal static class ClusterCommand
 {
     private const string Details =
-        "Asks each sponsor, and every pager of this user on this host, or of all users for root. Ends with status 1 where a sponsor does not answer or a program's\n"
+        "Asks each sponsor that is named or registered in etcd, and every pager of this user on this host, or of all users for root. Ends with status 1 where a sponsor does not answer or a program's\n"
         + "stripes lack replicas.\n\n"
         + "Examples:\n"
+        + "  heca cluster status --etcd http://10.0.0.9:2379\n"
         + "  heca cluster status --sponsor 10.0.0.2:7400 --sponsor-key a.public --sponsor 10.0.0.3:7400 --sponsor-key b.public\n";
 
     public static Command Create()
@@ -22,17 +23,28 @@ internal static class ClusterCommand
         sponsors.AddNamesTo(status);
         status.SetAction(parsed =>
         {
-            SponsorEndpoint[] named = sponsors.ResolveNames(parsed);
-            SponsorReport[] reports = [.. named.AsParallel().AsOrdered().WithDegreeOfParallelism(Math.Clamp(named.Length, 1, 64)).Select(SponsorReport.Ask)];
+            EtcdReport? etcd = sponsors.ResolveEtcd(parsed) is { } address ? EtcdReport.Ask(address) : null;
+            SponsorEndpoint[] named = sponsors.ResolveNames(parsed, ", or --etcd URL");
+            if (etcd?.Problem is { } problem)
+            {
+                _ = HecaCommandLine.Fail(ExitStatus.Failed, problem);
+            }
+
+            SponsorEndpoint[] all = [.. named.Union(etcd?.Sponsors ?? [])];
+            SponsorReport[] reports =
+            [
+                .. all.AsParallel().AsOrdered().WithDegreeOfParallelism(Math.Clamp(all.Length, 1, 64))
+                    .Select(sponsor => SponsorReport.Ask(sponsor) with { IsRegistered = etcd is null or { Problem: not null } ? null : etcd.Sponsors.Contains(sponsor) }),
+            ];
             List<StatusReport> programs = StatusDirectory.Ask();
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
             {
-                output.WriteLine(ClusterReport.ToJson(reports, programs));
+                output.WriteLine(ClusterReport.ToJson(reports, programs, etcd));
             }
             else
             {
-                PlainTable.Write(output, SponsorReport.Columns, reports.Select(report => report.Cells));
+                PlainTable.Write(output, SponsorReport.Columns(etcd is not null), reports.Select(report => report.Cells(etcd is not null)));
                 if (programs.Count > 0)
                 {
                     output.WriteLine();
@@ -40,7 +52,7 @@ internal static class ClusterCommand
                 }
             }
 
-            return reports.All(report => report.Problem is null) && programs.All(program => program.StripesLacking == 0) ? ExitStatus.Done : ExitStatus.Failed;
+            return etcd?.Problem is null && reports.All(report => report.Problem is null) && programs.All(program => program.StripesLacking == 0) ? ExitStatus.Done : ExitStatus.Failed;
         });
         return new Command("cluster", "Look at sponsors") { status };
     }

@@ -16,8 +16,8 @@ internal static class ClusterReport
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    public static string ToJson(IReadOnlyList<SponsorReport> sponsors, IReadOnlyList<StatusReport> programs) =>
-        JsonSerializer.Serialize(new { Sponsors = sponsors, Programs = programs }, s_json);
+    public static string ToJson(IReadOnlyList<SponsorReport> sponsors, IReadOnlyList<StatusReport> programs, EtcdReport? etcd) =>
+        JsonSerializer.Serialize(new { Sponsors = sponsors, Programs = programs, Etcd = etcd }, s_json);
 
     public static string[] ProgramCells(StatusReport program) =>
     [

@@ -137,6 +137,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
         };
         _sponsors.AddTo(command);
+        _sponsors.AddFindingTo(command);
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
         return command;
     }
@@ -160,7 +161,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         bool embedded = _sponsors.IsEmbedded(parsed), isNamed = _sponsors.IsNamed(parsed);
         if ((embedded ? 1 : 0) + (isNamed ? 1 : 0) + (named is null ? 0 : 1) > 1)
         {
-            throw Bad("--sponsor, --embedded and --pager exclude each other");
+            throw Bad("--sponsor or --etcd, --embedded and --pager exclude each other");
         }
 
         string? service = embedded || isNamed ? null

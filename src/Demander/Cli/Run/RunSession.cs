@@ -33,7 +33,7 @@ internal static partial class RunSession
         // From here on a signal must not end this process before it has cleaned up.
         using var signals = new SignalForwarder();
         using ISponsorSource? sponsor = settings.Service is not null ? null
-            : settings.Borrowing is { } borrowing ? new RemoteSponsors(borrowing) : startSponsor(settings.EmbeddedBytes, settings.Transport);
+            : settings.Borrowing is { } borrowing ? RemoteSponsors.Open(borrowing, loggers) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
         using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
         if (directory is not null)

@@ -50,6 +50,7 @@ internal static class PagerCommand
         var logLevel = new Option<LogLevel>("--log-level") { HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information, Description = "trace, debug, information, warning, error, critical or none" };
         var command = new DetailedCommand("pager", Description, Details) { socket, local, allow, takeover };
         sponsor.AddTo(command);
+        sponsor.AddFindingTo(command);
         foreach (Option option in (Option[])[memory, transport, metrics, logLevel])
         {
             command.Add(option);
@@ -86,7 +87,8 @@ internal static class PagerCommand
                 throw new CommandException(missing, ExitStatus.HostCannot);
             }
 
-            using ISponsorSource source = borrowing is null ? startSponsor(bytes, transport.Read(parsed)) : new RemoteSponsors(borrowing);
+            using ILoggerFactory loggers = ConsoleLogging.Create(parsed.GetValue(logLevel));
+            using ISponsorSource source = borrowing is null ? startSponsor(bytes, transport.Read(parsed)) : RemoteSponsors.Open(borrowing, loggers);
             var options = new ServiceOptions
             {
                 SocketPath = parsed.GetValue(socket) ?? ServiceDirectory.Own,
@@ -96,7 +98,7 @@ internal static class PagerCommand
                 Users = users,
                 TakesOver = parsed.GetValue(takeover),
             };
-            return Serve(options, parsed.GetValue(metrics), parsed.GetValue(logLevel), startPager, parsed.InvocationConfiguration.Output);
+            return Serve(options, parsed.GetValue(metrics), loggers, startPager, parsed.InvocationConfiguration.Output);
         });
         return command;
     }
@@ -108,6 +110,11 @@ internal static class PagerCommand
     {
         bool mayLack = options.Borrowing.Sponsors.Count > 1 && ServiceDirectory.HasLeft(options.SocketPath);
         int lacking = 0;
+        if (options.Borrowing.All.Count == 0)
+        {
+            throw new PagerStartException("no sponsor is registered in etcd: start heca-sponsor with --etcd, or name one with --sponsor", 1);
+        }
+
         foreach (SponsorEndpoint sponsor in options.Borrowing.Sponsors)
         {
             if (mayLack && !PagerHost.IsListening(sponsor) && ++lacking < options.Borrowing.Sponsors.Count)
@@ -120,9 +127,8 @@ internal static class PagerCommand
         }
     }
 
-    private static int Serve(ServiceOptions options, string? metrics, LogLevel level, PagerFactory startPager, TextWriter output)
+    private static int Serve(ServiceOptions options, string? metrics, ILoggerFactory loggers, PagerFactory startPager, TextWriter output)
     {
-        using ILoggerFactory loggers = ConsoleLogging.Create(level);
         using var asked = new SemaphoreSlim(0);
         void Ask(PosixSignalContext context)
         {
