@@ -52,7 +52,8 @@ internal sealed partial class StripePool
             }
 
             var replicas = new List<(int, ulong)>();
-            foreach ((int sponsor, ulong slab) in left.ReplicasOf(stripe))
+            IReadOnlyList<(int Sponsor, ulong Slab)> recorded = left.ReplicasOf(stripe);
+            foreach ((int sponsor, ulong slab) in recorded)
             {
                 LenderLink? link = Array.Find(links, link => link.Instance == left.Sponsors[sponsor]);
                 if (link is not null && lent[link].Remove(slab, out long bytes) && (ulong)bytes >> PageSize.Shift == slots)
@@ -62,12 +63,19 @@ internal sealed partial class StripePool
                 }
             }
 
-            if (replicas.Count == 0)
+            if (replicas.Count == 0 && recorded.Count > 0)
             {
                 throw new InvalidDataException("the sponsor was restarted, or is another, or has freed its memory by now");
             }
 
-            Slots.Place(i, Set.Stripes.Add((uint)slots, [.. replicas]), (uint)slots);
+            ulong number = Set.Stripes.Add((uint)slots, [.. replicas]);
+            Slots.Place(i, number, (uint)slots);
+            if (recorded.Count == 0)
+            {
+                // The last pager's program has lost what was there, and goes on without it.
+                Set.Stripes[number]!.IsLost = true;
+                Slots.Close(number);
+            }
         }
 
         // Got, and not used yet.

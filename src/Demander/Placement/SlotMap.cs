@@ -316,7 +316,7 @@ internal sealed unsafe class SlotMap : IDisposable
         slab.Used[at >> 6] |= 1UL << (int)(at & 63);
         slab.Free--;
         slab.Cursor = at + 1;
-        FreeSlots--;
+        FreeSlots -= slab.IsClosed ? 0 : 1;
         return ((long)index << SlotBits) | at;
     }
 
