@@ -12,6 +12,10 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, EntryPoint = "fallocate", SetLastError = true)]
     public static partial int ChangeBlocks(int descriptor, int mode, long offset, long length);
 
+    /// <summary>A second name for a file; fails where there is one of that name already, whoever else makes it at the same time.</summary>
+    [LibraryImport(Library, EntryPoint = "link", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    public static partial int Link(string path, string name);
+
     [LibraryImport(Library, EntryPoint = "unlink", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int Unlink(string path);
 

@@ -3,6 +3,7 @@ using System.Text;
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Interop;
 
 namespace Hecatonchire.Sponsor.Control;
 
@@ -98,10 +99,15 @@ internal static class SponsorKeys
 
             // The mode at creation is subject to the umask.
             File.SetUnixFileMode(beside, mode);
-            File.Move(beside, path, overwrite);
-        }
-        catch (IOException) when (!overwrite && File.Exists(path))
-        {
+            if (overwrite)
+            {
+                File.Move(beside, path, overwrite: true);
+            }
+            else if (Libc.Link(beside, path) != 0 && !File.Exists(path))
+            {
+                // File.Move looks whether there is one, and then renames: another may come in between.
+                throw new IOException($"cannot write {path}: {Errno.Describe(Libc.Errno)}");
+            }
         }
         catch (UnauthorizedAccessException e)
         {
