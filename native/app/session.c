@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HELLO_DESCRIPTORS 5
@@ -308,8 +309,24 @@ static int32_t open_memory(struct session *session) {
     return 0;
 }
 
+/* The evictor carries out what a dead pager has ordered. Who had asked for it may use the memory as soon as it is told:
+ * a page that was dropped after that would take along what had been written to it since. */
+static void await_orders(const struct session *session) {
+    const struct heca_ring *ring = session->ring;
+    while (ring != NULL && __atomic_load_n(&ring->commands_tail, __ATOMIC_ACQUIRE) !=
+                               __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE)) {
+        struct timespec pause = {.tv_nsec = 100000};
+        nanosleep(&pause, NULL);
+    }
+}
+
 int32_t heca_session_request(struct session *session, struct heca_message *message) {
-    return exchange(session, message, NULL, 0, NULL);
+    int32_t status = exchange(session, message, NULL, 0, NULL);
+    if (status == -ENOTCONN) {
+        await_orders(session);
+    }
+
+    return status;
 }
 
 int32_t heca_session_say_hello(struct session *session, int answered[HECA_ANSWER_DESCRIPTORS]) {
