@@ -40,6 +40,17 @@ internal sealed partial class HandoverServer : IDisposable
         (_path, _owner, _starter, _stopProgramAfter, _open, _close, _log) = (path, owner, starter, stopProgramAfter, open, close, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
+        try
+        {
+            GiveToOwner();
+        }
+        catch
+        {
+            _listener.Dispose();
+            File.Delete(path);
+            throw;
+        }
+
         _listener.Listen(8);
         _thread = new Thread(Run) { Name = "heca-handover", IsBackground = true };
         _thread.Start();
@@ -61,6 +72,26 @@ internal sealed partial class HandoverServer : IDisposable
         Array.ForEach(serving, one => one.Thread.Join());
         _listener.Dispose();
         File.Delete(_path);
+    }
+
+    /// <summary>
+    /// The socket is the owner's, and nobody else's. A program of root's may go on as another user, and is to reach it then: who has connected decides. It is in
+    /// a folder where only this process's user writes, so it is the one that was made.
+    /// </summary>
+    private void GiveToOwner()
+    {
+        if (_owner is not { } owner)
+        {
+            return;
+        }
+
+        const UnixFileMode own = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        const UnixFileMode anybodys = own | UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+        File.SetUnixFileMode(_path, owner == 0 ? anybodys : own);
+        if (owner != Libc.EffectiveUser() && Libc.ChangeOwner(_path, owner, uint.MaxValue) != 0)
+        {
+            throw new IOException($"{_path} cannot be given to {Accounts.NameOf(owner)}: {Errno.Describe(Libc.Errno)}");
+        }
     }
 
     private void Run()

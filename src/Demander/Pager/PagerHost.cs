@@ -65,7 +65,7 @@ internal sealed partial class PagerHost : IMeasuredPager
             LockMemory(loggers);
             return new PagerHost(options, lenders, loggers);
         }
-        catch (System.Net.Sockets.SocketException e)
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException or UnauthorizedAccessException)
         {
             DisposeAll(lenders);
             throw new PagerStartException($"cannot listen on {options.SocketPath}: {e.Message}", 1);

@@ -336,7 +336,6 @@ internal sealed partial class PagerService : IDisposable
 
         using (pager)
         {
-            ServiceDirectory.GiveTo(options.SocketPath, user);
             lock (_gate)
             {
                 (job.SocketPath, job.User, job.Pager) = (options.SocketPath, user, pager);

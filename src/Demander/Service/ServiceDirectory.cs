@@ -92,19 +92,6 @@ internal sealed class ServiceDirectory : IDisposable
         return job;
     }
 
-    /// <summary>
-    /// A socket is this user's, and nobody else's. In a folder where the user could write it might be something else by now. A program of root's may go on as
-    /// another user, and is to reach it then: who has connected decides.
-    /// </summary>
-    public static void GiveTo(string path, uint user)
-    {
-        File.SetUnixFileMode(path, user == 0 ? Connect : UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        if (user != Libc.EffectiveUser() && Libc.ChangeOwner(path, user, uint.MaxValue) != 0)
-        {
-            throw new IOException($"{path} cannot be given to {Accounts.NameOf(user)}: {Errno.Describe(Libc.Errno)}");
-        }
-    }
-
     /// <summary>The program of a folder has ended.</summary>
     public static void Forget(string job) => Directory.Delete(job, recursive: true);
 

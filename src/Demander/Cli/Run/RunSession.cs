@@ -36,11 +36,6 @@ internal static partial class RunSession
             : settings.Borrowing is { } borrowing ? RemoteSponsors.Open(borrowing, loggers) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
         using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
-        if (directory is not null)
-        {
-            ServiceDirectory.GiveTo(directory.SocketPath, Libc.EffectiveUser());
-        }
-
         OpenedPager? opened = (pager as RemotePager)?.Opened;
         PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
         using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.Registry);
