@@ -15,87 +15,24 @@ internal sealed class SegmentServer : IDisposable
     /// <summary>Who connects and does not ask is not waited for longer: others may.</summary>
     private const int AskMsMax = 10_000;
 
-    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly IPagerHost _pager;
-    private readonly string _path;
-    private readonly Thread _thread;
+    private readonly AskedSocket? _socket;
 
-    private SegmentServer(IPagerHost pager, string path)
+    private SegmentServer(IPagerHost pager, out string problem)
     {
-        (_pager, _path) = (pager, path);
-
-        // Left by a process of this number that was killed.
-        File.Delete(path);
-        _listener.Bind(new UnixDomainSocketEndPoint(path));
-        _listener.Listen(16);
-        _thread = new Thread(Run, maxStackSize: 256 * 1024) { Name = "heca-segments", IsBackground = true };
-        _thread.Start();
+        // Before anybody can ask.
+        _pager = pager;
+        _socket = AskedSocket.TryOpen(() => SegmentDirectory.PathFor(Environment.ProcessId), "heca-segments", Serve, out problem);
     }
 
     /// <summary>Null, with the reason, where this user has no place for the socket: a program need not fail for it.</summary>
     public static SegmentServer? TryStart(IPagerHost pager, out string problem)
     {
-        problem = "";
-        try
-        {
-            return new SegmentServer(pager, SegmentDirectory.PathFor(Environment.ProcessId));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or ArgumentException)
-        {
-            problem = e.Message;
-            return null;
-        }
+        var server = new SegmentServer(pager, out problem);
+        return server._socket is null ? null : server;
     }
 
-    public void Dispose()
-    {
-        // Closing the descriptor does not wake a thread in accept.
-        try
-        {
-            _listener.Shutdown(SocketShutdown.Both);
-        }
-        catch (SocketException)
-        {
-            // Nobody was there.
-        }
-
-        _listener.Dispose();
-        _thread.Join();
-        File.Delete(_path);
-    }
-
-    private void Run()
-    {
-        while (true)
-        {
-            Socket asking;
-            try
-            {
-                asking = _listener.Accept();
-            }
-            catch (Exception e) when (e is ObjectDisposedException or SocketException { SocketErrorCode: not (SocketError.ConnectionAborted or SocketError.ConnectionReset) })
-            {
-                return;
-            }
-            catch (SocketException)
-            {
-                // Who asked has gone.
-                continue;
-            }
-
-            using (asking)
-            {
-                try
-                {
-                    Serve(asking);
-                }
-                catch (SocketException)
-                {
-                    // The same.
-                }
-            }
-        }
-    }
+    public void Dispose() => _socket?.Dispose();
 
     private void Serve(Socket asking)
     {
