@@ -20,6 +20,8 @@ internal delegate PagerSession SessionFactory(Socket program, int process, in Ha
 /// </summary>
 internal sealed partial class HandoverServer : IDisposable
 {
+    private const int RefusedMax = 256;
+
     private readonly Socket _listener;
     private readonly string _path;
     private readonly uint? _owner;
@@ -30,6 +32,9 @@ internal sealed partial class HandoverServer : IDisposable
     private readonly ILogger _log;
     private readonly Thread _thread;
     private readonly List<(Thread Thread, Socket Program)> _serving = [];
+
+    /// <summary>Who was refused, and why: one that has lost its pager asks twenty times a second.</summary>
+    private readonly HashSet<(int Process, string Reason)> _refused = [];
     private volatile bool _stop;
 
     /// <param name="path">Where programs find it.</param>
@@ -199,7 +204,7 @@ internal sealed partial class HandoverServer : IDisposable
         }
         catch (Exception e)
         {
-            LogRefused(process, e.Message);
+            LogRefusedOnce(process, e.Message);
             Answer(program, hello, -Errno.EIO);
             return;
         }
@@ -220,6 +225,25 @@ internal sealed partial class HandoverServer : IDisposable
             _close(session);
             session.Dispose();
             LogDetached(process);
+        }
+    }
+
+    private void LogRefusedOnce(int process, string reason)
+    {
+        bool isNew;
+        lock (_refused)
+        {
+            if (_refused.Count == RefusedMax)
+            {
+                _refused.Clear();
+            }
+
+            isNew = _refused.Add((process, reason));
+        }
+
+        if (isNew)
+        {
+            LogRefused(process, reason);
         }
     }
 
