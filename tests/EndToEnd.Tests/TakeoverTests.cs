@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Hecatonchire.Host;
 using Hecatonchire.Interop;
+using Hecatonchire.Pages;
 using Hecatonchire.Tests.Harness;
 using Xunit;
 
@@ -11,6 +12,7 @@ namespace Hecatonchire.Tests;
 public sealed class TakeoverTests : IDisposable
 {
     private const int SIGSTOP = 19;
+    private const int SIGCONT = 18;
 
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(240);
 
@@ -177,6 +179,32 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, End(pager));
     }
 
+    /// <summary>Pages that are under way stay so while their sponsor is stopped, and what the pager has read of changes waits for them.</summary>
+    [Fact]
+    public void Changes_of_the_address_space_that_a_pager_has_read_and_not_carried_out_are_carried_out_by_the_next()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Interrupted, "64");
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        HecaRun.WaitUntilRemote(run.Id, 32L << 20, _runtime);
+        Assert.Equal(0, Libc.Kill(_sponsor.Id, SIGSTOP));
+        run.StandardInput.WriteLine();
+        Assert.Equal("changed", run.StandardOutput.ReadLine());
+        int pending = ChangesPendingOf(ChildrenOf(run.Id).Single());
+        pager.Kill();
+        Assert.True(pending > 0, "all was carried out: nothing was under way");
+        Assert.Equal(0, Libc.Kill(_sponsor.Id, SIGCONT));
+        pager = StartPager();
+
+        run.StandardInput.Close();
+        string? said = run.StandardOutput.ReadLine();
+        EndsWell(run);
+        string told = run.StandardError.ReadToEnd();
+        Assert.True(said == "ok", said + told);
+        Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
     /// <summary>As a daemon does that was started by root: it may not reach the socket nor make a userfaultfd as it did before.</summary>
     [Fact]
     public void A_program_that_gives_up_its_rights_forks_and_survives_its_pager()
@@ -321,6 +349,15 @@ public sealed class TakeoverTests : IDisposable
     {
         pager.Kill();
         return StartPager();
+    }
+
+    /// <summary>As the page tables say that a process holds.</summary>
+    private static int ChangesPendingOf(int process)
+    {
+        string path = Directory.EnumerateFiles($"/proc/{process}/fd").First(path => new FileInfo(path).LinkTarget?.Contains(PageTableFile.Name, StringComparison.Ordinal) == true);
+        using var handle = File.OpenHandle(path);
+        using var tables = PageTableFile.Open((int)handle.DangerousGetHandle());
+        return tables.Changes.Length;
     }
 
     private Process StartFamily(int asUser = 0)

@@ -127,18 +127,19 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         _messagesRead = 0;
     }
 
-    /// <summary>True when another pager has read a change of the address space into <paramref name="messages"/> and not noted it.</summary>
-    public static bool HasChange(byte* messages)
+    /// <summary>Changes of the address space that another pager has read to <paramref name="messages"/>, in their order, but the first <paramref name="noted"/>.</summary>
+    public static FaultEvent[] ChangesIn(byte* messages, int noted)
     {
+        var changes = new List<FaultEvent>();
         for (int i = 0; i < MessagesMax; i++)
         {
-            if (((UffdMessage*)messages)[i].Event is not 0 and not UffdAbi.UFFD_EVENT_PAGEFAULT)
+            if (TryParse(in ((UffdMessage*)messages)[i], out FaultEvent told) && told.IsChange && noted-- <= 0)
             {
-                return true;
+                changes.Add(told);
             }
         }
 
-        return false;
+        return [.. changes];
     }
 
     private int Read(Span<FaultEvent> faults, out bool isPlaceChanged)
@@ -156,33 +157,41 @@ internal sealed unsafe class KernelProgramMemory : IProgramMemory, IDisposable
         _messagesRead = (int)bytes / sizeof(UffdMessage);
         for (int i = 0; i < _messagesRead; i++)
         {
-            ref readonly UffdMessage message = ref _messages[i];
-            switch (message.Event)
+            if (TryParse(in _messages[i], out FaultEvent told))
             {
-                case UffdAbi.UFFD_EVENT_PAGEFAULT:
-                    FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
-                        : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
-                    faults[count++] = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
-                    break;
-                case UffdAbi.UFFD_EVENT_FORK:
-                    faults[count++] = new FaultEvent(FaultKind.Forked, 0, 0, message.ForkDescriptor);
-                    isPlaceChanged = true;
-                    break;
-                case UffdAbi.UFFD_EVENT_REMOVE:
-                    faults[count++] = new FaultEvent(FaultKind.Removed, message.Start, message.EndOrTarget, 0);
-                    break;
-                case UffdAbi.UFFD_EVENT_UNMAP:
-                    faults[count++] = new FaultEvent(FaultKind.Unmapped, message.Start, message.EndOrTarget, 0);
-                    isPlaceChanged = true;
-                    break;
-                case UffdAbi.UFFD_EVENT_REMAP:
-                    faults[count++] = new FaultEvent(FaultKind.Remapped, message.Start, message.Start + message.Length, message.EndOrTarget);
-                    isPlaceChanged = true;
-                    break;
+                faults[count++] = told;
+                isPlaceChanged |= told.Kind is FaultKind.Unmapped or FaultKind.Remapped or FaultKind.Forked;
             }
         }
 
         return count;
+    }
+
+    private static bool TryParse(in UffdMessage message, out FaultEvent told)
+    {
+        switch (message.Event)
+        {
+            case UffdAbi.UFFD_EVENT_PAGEFAULT:
+                FaultKind kind = (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WP) != 0 ? FaultKind.WriteProtected
+                    : (message.Flags & UffdAbi.UFFD_PAGEFAULT_FLAG_WRITE) != 0 ? FaultKind.Write : FaultKind.Read;
+                told = new FaultEvent(message.Address & ~(ulong)(PageSize.Bytes - 1), kind, message.Thread);
+                return true;
+            case UffdAbi.UFFD_EVENT_FORK:
+                told = new FaultEvent(FaultKind.Forked, 0, 0, message.ForkDescriptor);
+                return true;
+            case UffdAbi.UFFD_EVENT_REMOVE:
+                told = new FaultEvent(FaultKind.Removed, message.Start, message.EndOrTarget, 0);
+                return true;
+            case UffdAbi.UFFD_EVENT_UNMAP:
+                told = new FaultEvent(FaultKind.Unmapped, message.Start, message.EndOrTarget, 0);
+                return true;
+            case UffdAbi.UFFD_EVENT_REMAP:
+                told = new FaultEvent(FaultKind.Remapped, message.Start, message.Start + message.Length, message.EndOrTarget);
+                return true;
+            default:
+                told = default;
+                return false;
+        }
     }
 
     public int Copy(ulong address, byte* source, int pages, CopyMode mode, out int copied)

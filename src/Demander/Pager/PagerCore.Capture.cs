@@ -33,7 +33,7 @@ internal sealed unsafe partial class PagerCore
     private readonly AddressRange[] _present = new AddressRange[64];
 
     /// <summary>Targets of moves and ranges taken over since the kernel last carried a call out; see <see cref="IsTakenAgain"/>.</summary>
-    private readonly AddressRange[] _placed = new AddressRange[64];
+    private readonly AddressRange[] _placed = new AddressRange[PageTableFile.PlacedMax];
     private int _placedCount;
 
     private long _placeChanges;
@@ -298,10 +298,7 @@ internal sealed unsafe partial class PagerCore
                 long first = (long)((_present[i].Start - window.Address) >> PageSize.Shift);
                 for (long page = first; page < first + _present[i].Pages; page++)
                 {
-                    ref PageEntry entry = ref window.Entries[page];
-                    window.Touch(page);
-                    entry.Apply(PageEvent.Adopt);
-                    Admit(new PageId(window.Number, page), ref entry, PageArrival.ZeroFill);
+                    AdoptPage(window, page);
                 }
 
                 Counters.PagesAdopted += _present[i].Pages;
@@ -311,6 +308,14 @@ internal sealed unsafe partial class PagerCore
 
             start = runs == _present.Length ? _present[runs - 1].End : end;
         }
+    }
+
+    private void AdoptPage(Segment window, long page)
+    {
+        ref PageEntry entry = ref window.Entries[page];
+        window.Touch(page);
+        entry.Apply(PageEvent.Adopt);
+        Admit(new PageId(window.Number, page), ref entry, PageArrival.ZeroFill);
     }
 
     /// <summary>What of a range is before the first page that is kept out.</summary>
@@ -347,6 +352,16 @@ internal sealed unsafe partial class PagerCore
         }
 
         _placed[_placedCount++] = new AddressRange(start, end);
+        _tables?.WritePlaced(_placed.AsSpan(0, _placedCount));
+    }
+
+    private void ForgetPlaced()
+    {
+        if (_placedCount > 0)
+        {
+            _placedCount = 0;
+            _tables?.WritePlaced([]);
+        }
     }
 
     /// <summary>
@@ -375,7 +390,7 @@ internal sealed unsafe partial class PagerCore
     {
         if (_placedCount > 0 && !IsChangePending && _program.FindRegistered(_placed[0].Start) != Errno.EAGAIN)
         {
-            _placedCount = 0;
+            ForgetPlaced();
         }
     }
 
@@ -384,7 +399,7 @@ internal sealed unsafe partial class PagerCore
     {
         if (!IsChangePending)
         {
-            _placedCount = 0;
+            ForgetPlaced();
         }
     }
 }

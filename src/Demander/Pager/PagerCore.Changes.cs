@@ -29,21 +29,29 @@ internal sealed unsafe partial class PagerCore
 
     private ref AddressChange ChangeAt(int index) => ref _changes[(_changeHead + index) % _changes.Length];
 
-    private void NoteChange(in FaultEvent change)
+    /// <param name="change">To be carried out after all that were noted.</param>
+    /// <param name="isRead">The kernel has told it, in the last read.</param>
+    private void NoteChange(in FaultEvent change, bool isRead = false)
     {
-        if (_tables is not null && change.Kind != FaultKind.Captured)
-        {
-            // Captured: what is there is found by looking.
-            _tables.ChangesPending = true;
-        }
-
         if (change.Kind == FaultKind.Forked)
         {
+            _tables?.NoteFork();
             NoteFork((int)change.Target);
             return;
         }
 
-        ChangeAt(_changeCount++) = new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+        NoteChange(new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address), isRead);
+    }
+
+    private void NoteChange(in AddressChange change, bool isRead)
+    {
+        if (change.Kind != FaultKind.Captured)
+        {
+            // Captured: what is there is found by looking.
+            _tables?.NoteChange(new LeftChange { Kind = change.Kind, Start = change.Start, End = change.End, Target = change.Target, Cursor = change.Cursor }, isRead);
+        }
+
+        ChangeAt(_changeCount++) = change;
         _placeChanges += change.Kind is FaultKind.Unmapped or FaultKind.Remapped ? 1 : 0;
     }
 
@@ -108,28 +116,52 @@ internal sealed unsafe partial class PagerCore
         _changeHead = (_changeHead + 1) % _changes.Length;
         _changeCount--;
         _changesDone++;
-        if (_changeCount == 0 && _tables is not null)
-        {
-            _tables.ChangesPending = false;
-        }
-
         if (done.Kind == FaultKind.Forked)
         {
+            NoteDone(in done);
             WakeAll();
             return;
         }
+
+        if (done.Kind == FaultKind.Remapped)
+        {
+            NotePlaced(done.Target, done.Target + (done.End - done.Start));
+        }
+        else if (done.Kind == FaultKind.Captured)
+        {
+            NotePlaced(done.Start, done.End);
+        }
+
+        // Before it, all that follows from it, but what can be done twice.
+        NoteDone(in done);
 
         // Also where nothing is mapped any more: who waits there is to find that out.
         long pages = (long)((done.End - done.Start) >> PageSize.Shift);
         _ = _program.Wake(done.Start, pages);
         if (done.Kind == FaultKind.Remapped)
         {
-            NotePlaced(done.Target, done.Target + (done.End - done.Start));
             _ = _program.Wake(done.Target, pages);
         }
-        else if (done.Kind == FaultKind.Captured)
+    }
+
+    private void NoteDone(in AddressChange done)
+    {
+        if (_tables is null)
         {
-            NotePlaced(done.Start, done.End);
+            return;
+        }
+
+        if (_changeCount == 0)
+        {
+            _tables.FinishChanges();
+        }
+        else if (done.Kind is FaultKind.Removed or FaultKind.Unmapped or FaultKind.Remapped)
+        {
+            _tables.FinishChange();
+        }
+        else if (done.Kind == FaultKind.Forked && _forksQueued == 0)
+        {
+            _tables.FinishForks();
         }
     }
 
@@ -141,7 +173,7 @@ internal sealed unsafe partial class PagerCore
             Segment? segment = _segments.FindFrom(change.Cursor);
             if (segment is null || segment.Address >= change.End)
             {
-                return true;
+                break;
             }
 
             change.Cursor = Math.Max(change.Cursor, segment.Address);
@@ -157,7 +189,7 @@ internal sealed unsafe partial class PagerCore
                 // A page that is being dropped is given up as it is. To wait for the evictor would be to wait for each other: its drop is told too.
                 bool isDone = change.Kind switch
                 {
-                    FaultKind.Remapped => MovePage(id, change.Target + (change.Cursor - change.Start)),
+                    FaultKind.Remapped => MovePage(id, change.Cursor, change.Target + (change.Cursor - change.Start)),
                     FaultKind.Unmapped when _placedCount > 0 && Entry(id).State != PageState.Untouched => GiveUpUnmapped(id, change.Cursor),
                     _ => Entry(id).State == PageState.Dropping || GiveUpPage(id),
                 };
@@ -168,7 +200,12 @@ internal sealed unsafe partial class PagerCore
             }
         }
 
-        return true;
+        return _changesDone >= _changesLeft || change.Kind switch
+        {
+            FaultKind.Remapped => AdmitFound(change.Target, change.Target + (change.End - change.Start)),
+            FaultKind.Unmapped => AdmitFound(change.Start, change.End),
+            _ => true,
+        };
     }
 
     /// <summary>As <see cref="GiveUpPage"/>, unless the address is taken again by what the page belongs to.</summary>
@@ -214,7 +251,7 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>The page is at another address now. False while it is in flight.</summary>
-    private bool MovePage(PageId id, ulong address)
+    private bool MovePage(PageId id, ulong before, ulong address)
     {
         ref PageEntry entry = ref Entry(id);
         if (entry.State is PageState.Taking or PageState.Fetching or PageState.Dropping or PageState.Clearing)
@@ -251,7 +288,9 @@ internal sealed unsafe partial class PagerCore
 
         segment.Hashes[moved.Page] = _segments[id.Segment].Hashes[id.Page];
         segment.Touch(moved.Page);
+        _tables?.NoteCursor(before | PageTableFile.IsMoving);
         entry.MoveTo(ref target);
+        _tables?.NoteCursor(before + PageSize.Bytes);
         if (target.State == PageState.Leaving)
         {
             _staging.Page(target.Index).Id = moved;

@@ -35,11 +35,12 @@ internal sealed unsafe partial class PagerCore
         {
             if (_events[i].IsChange)
             {
-                NoteChange(in _events[i]);
+                NoteChange(in _events[i], isRead: true);
             }
         }
 
         _program.ForgetFaults();
+        _tables?.ForgetMessages();
         _isQuiet = false;
         long now = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)

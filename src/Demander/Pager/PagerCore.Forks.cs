@@ -182,6 +182,7 @@ internal sealed unsafe partial class PagerCore
         }
 
         (_changeCount, _forksQueued, _isForkAwaited) = (0, 0, false);
+        _tables?.FinishChanges();
     }
 
     /// <summary>A change that was told between the acknowledgement of the fork and its event: a move may have been before the fork.</summary>

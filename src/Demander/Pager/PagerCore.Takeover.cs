@@ -12,21 +12,46 @@ namespace Hecatonchire.Pager;
 /// Going on where another pager has died, in the midst of anything. Of each page the kernel knows whether it is in the program or in staging, and that
 /// is what counts; the table that was left says where it is otherwise. A page that is here keeps no slot: what the dead pager was writing to it is not known.
 /// The evictor has carried out what was ordered, the sponsor has cut off what was sent, and nothing is done to the program before it holds the new table.
+/// <para>
+/// Where the address space has changed and the dead pager had not followed, something else may be in the page's place: there the table alone counts, as long as
+/// the change is to be carried out. It is done anew from where it had come to, and what it finds at its end beside what it knows of becomes resident.
+/// </para>
 /// </summary>
 internal sealed unsafe partial class PagerCore
 {
     private const int PresenceStep = 4096;
 
+    /// <summary>The first so many changes of all are another pager's.</summary>
+    private long _changesLeft;
+
     private readonly record struct LeftPage(PageState State, long Slot, int Index);
+
+    private sealed class LeftTables(PageTableFile file, AddressChange[] changes, ulong halfMoved, bool[] isStaged)
+    {
+        public PageTableFile File => file;
+
+        public AddressChange[] Changes => changes;
+
+        public bool[] IsStaged => isStaged;
+
+        public PageId?[] Leaving { get; } = new PageId?[isStaged.Length];
+
+        /// <summary>What the tables say of a page there. Of the target of a move that had begun they say what may be of another page, or of the same again.</summary>
+        public LeftPage At(in PageEntry entry, ulong address) => address == halfMoved ? default : new(entry.State, entry.Slot, entry.Index);
+
+        public bool IsChanging(ulong address) => Array.Exists(changes, change => address >= change.Start && address < change.End);
+    }
 
     /// <summary>
     /// Before the first round. Slabs are in the slot map already. Throws <see cref="InvalidDataException"/> where what was left is not whole: the program
     /// must not go on then.
     /// </summary>
-    public void TakeOver(PageTableFile left)
+    /// <param name="left">The tables.</param>
+    /// <param name="unnoted">Changes of the address space that the dead pager had read and not written down there; no forks.</param>
+    public void TakeOver(PageTableFile left, params ReadOnlySpan<FaultEvent> unnoted)
     {
-        bool[] isStaged = FindStaged();
-        var leaving = new PageId?[isStaged.Length];
+        AddressChange[] changes = ChangesOf(left, unnoted, out ulong halfMoved);
+        var tables = new LeftTables(left, changes, halfMoved, FindStaged());
         long resident = 0;
         foreach ((int number, ulong address, long pages) in left.Segments)
         {
@@ -34,10 +59,10 @@ internal sealed unsafe partial class PagerCore
             long whole = PagesLeft(address, pages, in identity);
             var segment = Segment.Create(number, address, whole, _tables, identity with { ResizedFrom = 0, ResizedTo = 0 });
             _segments.Add(segment);
-            resident += TakeOver(segment, left, isStaged, leaving);
+            resident += TakeOver(segment, tables);
         }
 
-        TakeOverStaging(isStaged, leaving);
+        TakeOverStaging(tables);
         _occupied += resident;
         NoteInherited(Math.Min(left.InheritedPages, resident));
         UpdateBudget();
@@ -54,6 +79,10 @@ internal sealed unsafe partial class PagerCore
                 }
             }
         }
+
+        Array.ForEach(left.Placed, placed => NotePlaced(placed.Start, placed.End));
+        _changesLeft = changes.Length;
+        Array.ForEach(changes, change => NoteChange(in change, isRead: false));
     }
 
     /// <summary>The program holds the new table: who waits for a page asks for it anew. What was write-protected is not, for its slot is forgotten.</summary>
@@ -90,6 +119,63 @@ internal sealed unsafe partial class PagerCore
         LeaveConnections();
     }
 
+    /// <summary>What is to be carried out, and from where on. <paramref name="halfMoved"/>: the address of a page whose entry is to be moved there again; 0: there is none.</summary>
+    private AddressChange[] ChangesOf(PageTableFile left, ReadOnlySpan<FaultEvent> unnoted, out ulong halfMoved)
+    {
+        halfMoved = 0;
+        LeftChange[] noted = left.Changes;
+        var changes = new AddressChange[noted.Length + unnoted.Length];
+        if (changes.Length > _changes.Length)
+        {
+            throw new InvalidDataException("too much was changing in its address space when its pager died");
+        }
+
+        for (int i = 0; i < noted.Length; i++)
+        {
+            ref readonly LeftChange change = ref noted[i];
+            ulong cursor = change.Kind == FaultKind.Remapped ? change.Cursor & ~PageTableFile.IsMoving : change.Start;
+            if (cursor < change.Start || cursor > change.End)
+            {
+                throw new InvalidDataException("the page tables are damaged");
+            }
+
+            if (cursor != change.Cursor && change.Kind == FaultKind.Remapped)
+            {
+                if (IsBlank(left, cursor))
+                {
+                    cursor += PageSize.Bytes;
+                }
+                else
+                {
+                    halfMoved = change.Target + (cursor - change.Start);
+                }
+            }
+
+            changes[i] = new AddressChange(change.Kind, change.Start, change.End, change.Target, cursor);
+        }
+
+        for (int i = 0; i < unnoted.Length; i++)
+        {
+            ref readonly FaultEvent change = ref unnoted[i];
+            changes[noted.Length + i] = new AddressChange(change.Kind, change.Address, change.End, change.Target, change.Address);
+        }
+
+        return changes;
+    }
+
+    private static bool IsBlank(PageTableFile left, ulong address)
+    {
+        foreach ((int number, ulong start, long pages) in left.Segments)
+        {
+            if (address >= start && address < start + ((ulong)pages << PageSize.Shift))
+            {
+                return left.Tables(number).Entries[(address - start) >> PageSize.Shift].State == PageState.Untouched;
+            }
+        }
+
+        return true;
+    }
+
     private bool[] FindStaged()
     {
         bool[] isStaged = new bool[_staging.Count * StagingBlocks.BlockPages];
@@ -108,16 +194,16 @@ internal sealed unsafe partial class PagerCore
     }
 
     /// <summary>Returns how many of its pages are in the program.</summary>
-    private long TakeOver(Segment segment, PageTableFile tables, bool[] isStaged, PageId?[] leaving)
+    private long TakeOver(Segment segment, LeftTables tables)
     {
         bool[] isPresent = new bool[PresenceStep];
-        PageTables left = tables.Tables(segment.Number);
+        PageTables left = tables.File.Tables(segment.Number);
         long resident = 0;
         for (long first = 0; first < segment.Pages; first += PresenceStep)
         {
             int count = (int)Math.Min(PresenceStep, segment.Pages - first);
             bool isAnyPresent = FindPresent(segment, first, isPresent.AsSpan(0, count));
-            if (!isAnyPresent && tables.NextWithData(segment.Number, first) >= first + count)
+            if (!isAnyPresent && tables.File.NextWithData(segment.Number, first) >= first + count)
             {
                 // Nor is anything of it anywhere else. To read of the table there would give it memory.
                 continue;
@@ -126,10 +212,11 @@ internal sealed unsafe partial class PagerCore
             for (int i = 0; i < count; i++)
             {
                 long page = first + i;
-                var before = new LeftPage(left.Entries[page].State, left.Entries[page].Slot, left.Entries[page].Index);
-                PageState state = isPresent[i] && before.State is not (PageState.Lost or PageState.Resident) && IsRegistered(segment, page)
+                ulong address = segment.Address + ((ulong)page << PageSize.Shift);
+                LeftPage before = tables.At(in left.Entries[page], address);
+                PageState state = isPresent[i] && before.State is not (PageState.Lost or PageState.Resident) && !tables.IsChanging(address) && IsRegistered(address)
                     ? PageState.Resident
-                    : StateWithout(in before, isStaged);
+                    : StateWithout(in before, tables.IsStaged);
                 switch (state)
                 {
                     case PageState.Untouched:
@@ -141,8 +228,8 @@ internal sealed unsafe partial class PagerCore
                         break;
                     case PageState.Leaving:
                         segment.Touch(page);
-                        _ = leaving[before.Index] is null ? 0 : throw new InvalidDataException("two pages are at one place in staging");
-                        leaving[before.Index] = new PageId(segment.Number, page);
+                        _ = tables.Leaving[before.Index] is null ? 0 : throw new InvalidDataException("two pages are at one place in staging");
+                        tables.Leaving[before.Index] = new PageId(segment.Number, page);
                         segment.Entries[page].Restore(state, PageEntry.NoSlot, before.Index);
                         segment.Hashes[page] = _program.StagedHash(before.Index);
                         break;
@@ -213,19 +300,69 @@ internal sealed unsafe partial class PagerCore
     /// True when what is present there is what the table is about: with something in its place that the program has mapped since, the kernel has it yet
     /// to tell, or it is none of the pager's. What is kept out is registered too, with another userfaultfd or for another purpose.
     /// </summary>
-    private bool IsRegistered(Segment segment, long page)
+    private bool IsRegistered(ulong address) =>
+        !_program.TellsChanges || (PagesBeforeKeptOut(address, 1) > 0 && _program.FindRegistered(address) == 0);
+
+    /// <summary>
+    /// Pages that are in a range though its table does not say so, after another pager's change: that one had put them where they were before, and died before it
+    /// noted it. False while a change is not told yet: something else may be there.
+    /// </summary>
+    private bool AdmitFound(ulong start, ulong end)
     {
-        ulong address = segment.Address + ((ulong)page << PageSize.Shift);
-        return !_program.TellsChanges || (PagesBeforeKeptOut(address, 1) > 0 && _program.FindRegistered(address) == 0);
+        Segment? segment;
+        for (; (segment = _segments.FindFrom(start)) is not null && segment.Address < end; start = segment.End)
+        {
+            for (ulong at = Math.Max(start, segment.Address), last = Math.Min(end, segment.End); at < last;)
+            {
+                int runs = _program.FindPresent(at, new AddressRange(at, last).Pages, _present);
+                for (int i = 0; i < runs; i++)
+                {
+                    for (ulong address = _present[i].Start; address < _present[i].End; address += PageSize.Bytes)
+                    {
+                        if (!TryAdmitFound(segment, address))
+                        {
+                            return false;
+                        }
+                    }
+                }
+
+                at = runs == _present.Length ? _present[runs - 1].End : last;
+            }
+        }
+
+        return true;
+    }
+
+    private bool TryAdmitFound(Segment segment, ulong address)
+    {
+        var id = new PageId(segment.Number, (long)((address - segment.Address) >> PageSize.Shift));
+        ref PageEntry entry = ref Entry(id);
+        if (entry.State is not (PageState.Untouched or PageState.Remote or PageState.Held) || PagesBeforeKeptOut(address, 1) == 0)
+        {
+            return true;
+        }
+
+        int errno = _program.FindRegistered(address);
+        if (errno != 0)
+        {
+            return errno != Errno.EAGAIN;
+        }
+
+        _ = GiveUpPage(id);
+        EnsureAdoptable(1);
+        AdoptPage(segment, id.Page);
+        _occupied++;
+        CountInstalled(1);
+        return true;
     }
 
     /// <summary>What is in staging goes on from there: the write-backs that were under way are done anew, the rest is given back.</summary>
-    private void TakeOverStaging(bool[] isStaged, PageId?[] leaving)
+    private void TakeOverStaging(LeftTables tables)
     {
         for (int block = 0; block < _staging.Count; block++)
         {
             int first = block * StagingBlocks.BlockPages;
-            int moved = isStaged.AsSpan(first, StagingBlocks.BlockPages).Count(true);
+            int moved = tables.IsStaged.AsSpan(first, StagingBlocks.BlockPages).Count(true);
             if (moved == 0)
             {
                 continue;
@@ -235,7 +372,7 @@ internal sealed unsafe partial class PagerCore
             for (int i = first; i < first + StagingBlocks.BlockPages; i++)
             {
                 _staging.Page(i) = default;
-                if (leaving[i] is { } id)
+                if (tables.Leaving[i] is { } id)
                 {
                     _ = Check(-_program.ReadStaging(i, 1, _staging.Mirror(i)));
                     _staging.Page(i) = new StagedPage { Id = id, Slot = PageEntry.NoSlot, State = StagedState.ToWrite };

@@ -292,7 +292,7 @@ internal sealed partial class PagerHost : IMeasuredPager
         }
 
         PageTableFile left = PageTableFile.Open(descriptor);
-        if (!left.ChangesPending && !KernelProgramMemory.HasChange(left.Messages))
+        if (!left.HasUntold && !Array.Exists(KernelProgramMemory.ChangesIn(left.Messages, left.MessagesNoted), change => change.Kind == FaultKind.Forked))
         {
             return left;
         }
@@ -300,7 +300,7 @@ internal sealed partial class PagerHost : IMeasuredPager
         // Those that share memory with it need not wait for it.
         left.Dispose();
         record.Delete();
-        throw new InvalidDataException("its pager died while the program changed its address space");
+        throw new InvalidDataException("its pager died while the program forked");
     }
 
     /// <summary>The family that others of a dead pager's family have come to already, joined; else a new one. Throws <see cref="InvalidDataException"/>.</summary>

@@ -142,7 +142,7 @@ internal sealed unsafe partial class PagerSession : IDisposable
 
         if (left is not null)
         {
-            Core.TakeOver(left);
+            Core.TakeOver(left, KernelProgramMemory.ChangesIn(left.Messages, left.MessagesNoted));
             NoteSegmentsLeft();
             return;
         }

@@ -105,8 +105,10 @@ internal struct PageEntry
     public void MoveTo(ref PageEntry target)
     {
         const ulong OfPlace = QueuedBit | GhostBit | MarkedBit;
-        target._bits = (_bits & ~(OfPlace | WaitingBit)) | (target._bits & OfPlace);
-        _bits &= OfPlace;
+
+        // In this order: it is at both places for a moment, not at none.
+        Volatile.Write(ref target._bits, (_bits & ~(OfPlace | WaitingBit)) | (target._bits & OfPlace));
+        Volatile.Write(ref _bits, _bits & OfPlace);
     }
 
     /// <summary>What another pager's table says, and the kernel, as if it had come about here.</summary>

@@ -27,12 +27,12 @@ internal unsafe struct PageTables
 /// memfd that the program holds too, readable only, so that another pager can go on from it. All of it is mapped at once, since no mapping that can be written
 /// can be made any more once it is sealed against everybody else.
 /// </summary>
-internal sealed unsafe class PageTableFile : IDisposable
+internal sealed unsafe partial class PageTableFile : IDisposable
 {
     /// <summary>Address space, no memory: entries and hashes of 8 TiB, those of segments that have grown or gone included.</summary>
     private const long BytesMax = 32L << 30;
 
-    private const ulong FileMagic = 0x3254_4147_4341_4548; // "HECAGAT2"
+    private const ulong FileMagic = 0x3354_4147_4341_4548; // "HECAGAT3"
     /// <summary>As which the kernel lists it among a process's descriptors.</summary>
     public const string Name = "heca-page-tables";
 
@@ -44,6 +44,8 @@ internal sealed unsafe class PageTableFile : IDisposable
     private const int IdentitiesOffset = SegmentsOffset + (SegmentTable.Capacity * 4 * sizeof(ulong));
     private const int ReplicasOffset = 512 << 10;
     private const int ReplicasPerStripe = 4;
+    private const int ChangesOffset = 768 << 10;
+    private const int PlacedOffset = 800 << 10;
     private const long TablesOffset = 1 << 20;
 
     /// <summary>Tables grow in these steps, and the file with them.</summary>
@@ -62,8 +64,13 @@ internal sealed unsafe class PageTableFile : IDisposable
     {
         public ulong Magic;
         public Guid Demander;
-        public int ChangesPending;
+        public int Untold;
+        public int PlacedCount;
         public long InheritedPages;
+
+        /// <summary>Changes noted so far, and in the low bits how many of the messages are among them: one store says both.</summary>
+        public ulong Noted;
+        public ulong Done;
     }
 
     private struct ReplicaRecord
@@ -159,13 +166,6 @@ internal sealed unsafe class PageTableFile : IDisposable
     private ReplicaRecord* Replicas => (ReplicaRecord*)(_memory + ReplicasOffset);
 
     private SegmentRecord* Records => (SegmentRecord*)(_memory + SegmentsOffset);
-
-    /// <summary>True while a change of the address space has been read and not been carried out.</summary>
-    public bool ChangesPending
-    {
-        get => Header->ChangesPending != 0;
-        set => Volatile.Write(ref Header->ChangesPending, value ? 1 : 0);
-    }
 
     /// <summary>Of a forked child: how many pages it began with here.</summary>
     public long InheritedPages

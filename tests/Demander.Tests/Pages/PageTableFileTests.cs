@@ -1,4 +1,5 @@
 using Hecatonchire.Interop;
+using Hecatonchire.Install;
 using Hecatonchire.Pages;
 using Xunit;
 
@@ -17,7 +18,7 @@ public sealed unsafe class PageTableFileTests
         file.WriteReplicas(77, [(63, 6), (2, 9)]);
         file.Slabs[6] = 77;
         file.Slabs[7] = 64;
-        file.ChangesPending = true;
+        file.NoteFork();
         using var first = Segment.Create(0, 0x1000_0000, 1000, file);
         using var second = Segment.Create(3, 0x9000_0000, 10, file);
         for (int page = 0; page < 1000; page++)
@@ -36,7 +37,7 @@ public sealed unsafe class PageTableFileTests
         Assert.Equal([(2, 9UL), (63, 6UL)], read.ReplicasOf(77).Order());
         Assert.Empty(read.ReplicasOf(76));
         Assert.Equal((77UL, 64UL), (read.Slabs[6], read.Slabs[7]));
-        Assert.True(read.ChangesPending);
+        Assert.True(read.HasUntold);
         Assert.Equal([(0, 0x1000_0000UL, 1_000_000L), (3, 0x9000_0000UL, 10L)], read.Segments);
         PageTables tables = read.Tables(0);
         for (int page = 0; page < 1000; page++)
@@ -181,4 +182,59 @@ public sealed unsafe class PageTableFileTests
 
         return words;
     }
+
+    [Fact]
+    public void What_the_kernel_has_told_is_read_until_it_is_carried_out()
+    {
+        using var file = PageTableFile.Create();
+        file.NoteChange(Change(FaultKind.Unmapped, 0x1000), isMessage: true);
+        file.NoteChange(Change(FaultKind.Remapped, 0x8000), isMessage: true);
+        Assert.Equal(2, file.MessagesNoted);
+        file.ForgetMessages();
+        file.NoteChange(Change(FaultKind.Removed, 0x3000), isMessage: true);
+        file.FinishChange();
+        file.NoteCursor(0x9000 | PageTableFile.IsMoving);
+
+        using var read = PageTableFile.Open(file.Descriptor);
+        Assert.Equal(1, read.MessagesNoted);
+        Assert.False(read.HasUntold);
+        Assert.Equal([(FaultKind.Remapped, 0x9001UL), (FaultKind.Removed, 0x3000UL)], read.Changes.Select(change => (change.Kind, change.Cursor)));
+        file.FinishChange();
+        file.FinishChange();
+        file.FinishChange();
+        Assert.Empty(read.Changes);
+    }
+
+    [Fact]
+    public void More_changes_than_there_is_place_for_are_known_to_be_missing_until_all_are_carried_out()
+    {
+        using var file = PageTableFile.Create();
+        for (int i = 0; i <= PageTableFile.ChangesMax; i++)
+        {
+            Assert.False(file.HasUntold);
+            file.NoteChange(Change(FaultKind.Removed, (ulong)(i + 1) << 12), isMessage: true);
+        }
+
+        file.FinishChange();
+        Assert.True(file.HasUntold);
+        file.FinishChanges();
+        Assert.False(file.HasUntold);
+        Assert.Empty(file.Changes);
+    }
+
+    [Fact]
+    public void What_was_placed_is_written_down_until_it_is_forgotten()
+    {
+        using var file = PageTableFile.Create();
+        AddressRange[] placed = [new(0x1000, 0x2000), new(0x5000, 0x9000)];
+        file.WritePlaced(placed.AsSpan(0, 1));
+        file.WritePlaced(placed);
+        Assert.Equal(placed, file.Placed);
+        file.WritePlaced([new(0x1000, 0xA000)]);
+        Assert.Equal([new AddressRange(0x1000, 0xA000)], file.Placed);
+        file.WritePlaced([]);
+        Assert.Empty(file.Placed);
+    }
+
+    private static LeftChange Change(FaultKind kind, ulong start) => new() { Kind = kind, Start = start, End = start + 0x2000, Target = 0x7000_0000, Cursor = start };
 }

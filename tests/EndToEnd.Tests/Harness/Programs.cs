@@ -11,6 +11,9 @@ internal static class Programs
     /// <summary>native/tests/unaware.c.</summary>
     public static string Unaware => Path.Combine(Root, "native", "build", "tests", "heca-unaware");
 
+    /// <summary>native/tests/interrupted.c.</summary>
+    public static string Interrupted => Path.Combine(Root, "native", "build", "tests", "heca-interrupted");
+
     /// <summary>native/tests/checker; the kind is asked or captured.</summary>
     public static string Checker(string kind) => Path.Combine(Root, "native", "build", "tests", "heca-checker-" + kind);
 

@@ -12,8 +12,8 @@ internal sealed class PagerDeath
 {
     private int _calls;
 
-    /// <summary>A change of the address space was read that is written down nowhere yet: nobody can go on then.</summary>
-    public bool HasUnnoted { get; set; }
+    /// <summary>Changes of the address space in the last read, until they are forgotten: what the kernel has put where it outlives the pager.</summary>
+    public List<FaultEvent> Messages { get; } = [];
 
     /// <summary>0: it does not die.</summary>
     public void After(int calls) => _calls = calls;
@@ -109,7 +109,10 @@ internal sealed unsafe class DyingMemory(IProgramMemory inner, PagerDeath death)
         int count = inner.ReadFaults(faults);
         for (int i = 0; i < count; i++)
         {
-            death.HasUnnoted |= faults[i].IsChange;
+            if (faults[i].IsChange)
+            {
+                death.Messages.Add(faults[i]);
+            }
         }
 
         death.Tick();
@@ -118,8 +121,10 @@ internal sealed unsafe class DyingMemory(IProgramMemory inner, PagerDeath death)
 
     public void ForgetFaults()
     {
+        death.Tick();
         inner.ForgetFaults();
-        death.HasUnnoted = false;
+        death.Messages.Clear();
+        death.Tick();
     }
 
     public void NoteCaptured() => inner.NoteCaptured();

@@ -45,10 +45,17 @@ public class BuggyControlTests
     }
 
     [Fact]
-    public void A_pager_that_gives_out_slots_of_a_child_that_has_not_come_yet_is_noticed()
+    public void A_pager_that_gives_out_slots_of_a_child_that_has_not_come_yet_is_noticed() =>
+        AssertNoticed(seed => Honest(seed) with { DeathsPerMillion = 20_000, ForgetsFamily = true });
+
+    [Fact]
+    public void A_pager_that_does_not_carry_out_what_another_has_read_is_noticed() =>
+        AssertNoticed(seed => Honest(seed) with { DeathsPerMillion = 20_000, ChangesPerThousand = 20, ForgetsChanges = true });
+
+    private static void AssertNoticed(Func<int, SimulationSettings> settingsOf)
     {
         var found = new List<string>();
-        foreach (SimulationSettings settings in Enumerable.Range(1, 200).Select(seed => Honest(seed) with { DeathsPerMillion = 20_000, ForgetsFamily = true }).Where(settings => settings.Captures))
+        foreach (SimulationSettings settings in Enumerable.Range(1, 200).Select(settingsOf).Where(settings => settings.Captures))
         {
             using var simulation = new Simulation(settings);
             try
@@ -62,7 +69,7 @@ public class BuggyControlTests
             }
         }
 
-        Assert.Matches("reads|nobody wrote|newest version", Assert.Single(found));
+        Assert.Matches("reads|nobody wrote|newest version|a mapping that is not", Assert.Single(found));
     }
 
     /// <summary>Says Done to every n-th WRITE and throws its data away.</summary>

@@ -1,3 +1,4 @@
+using Hecatonchire.Install;
 using Hecatonchire.Pager;
 using Hecatonchire.Pages;
 using Hecatonchire.Placement;
@@ -24,6 +25,9 @@ internal sealed unsafe partial class Simulation
 
     public long Stops { get; private set; }
 
+    /// <summary>Changes of the address space that one pager had read and another carried out.</summary>
+    public long ChangesTakenOver { get; private set; }
+
     /// <summary>Children that have gone on with another pager, and found all they had to their end.</summary>
     public long ChildrenTakenOver { get; private set; }
 
@@ -32,13 +36,15 @@ internal sealed unsafe partial class Simulation
     private sealed class ProgramStoppedException : Exception;
 
     /// <summary>A process that comes to a new pager: the program, where there is no child.</summary>
-    private sealed class Returning(SimulatedChild? child, SimulatedProgramMemory memory, PageTableFile left)
+    private sealed class Returning(SimulatedChild? child, SimulatedProgramMemory memory, PageTableFile left, FaultEvent[] unnoted)
     {
         public SimulatedChild? Child => child;
 
         public SimulatedProgramMemory Memory => memory;
 
         public PageTableFile Left => left;
+
+        public FaultEvent[] Unnoted => unnoted;
 
         public PagerCore Core { get; set; } = null!;
 
@@ -77,24 +83,26 @@ internal sealed unsafe partial class Simulation
         _memory.ForgetRing();
         ApplySome(_reader);
         ApplySome(_writer);
-        bool isUnnoted = _death.HasUnnoted;
-        _death.HasUnnoted = false;
-        if ((isUnnoted && dead == _core) || _tables!.ChangesPending)
+        FaultEvent[] messages = [.. _death.Messages];
+        _death.Messages.Clear();
+        if (HasFork(_core, _tables!))
         {
             Stops++;
             throw new ProgramStoppedException();
         }
 
-        var returning = new List<Returning> { new(null, _memory, _tables) };
+        bool HasFork(PagerCore core, PageTableFile tables) => tables.HasUntold || (core == dead && Array.Exists(messages, change => change.Kind == FaultKind.Forked));
+        FaultEvent[] UnnotedOf(PagerCore core, PageTableFile tables) => core == dead ? messages[Math.Min(tables.MessagesNoted, messages.Length)..] : [];
+        var returning = new List<Returning> { new(null, _memory, _tables!, UnnotedOf(_core, _tables!)) };
         foreach (SimulatedChild child in _children.Where(child => !child.IsStopped))
         {
             // Who has not said HELLO holds no tables.
-            child.IsStopped = child.IsGone || !child.Memory.HasEvictor || child.Tables!.ChangesPending || (isUnnoted && dead == child.Core);
+            child.IsStopped = child.IsGone || !child.Memory.HasEvictor || HasFork(child.Core, child.Tables!);
             Stops += child is { IsStopped: true, IsGone: false } ? 1 : 0;
             if (!child.IsStopped)
             {
                 child.Memory.ForgetRing();
-                returning.Add(new(child, child.Memory, child.Tables!));
+                returning.Add(new(child, child.Memory, child.Tables!, UnnotedOf(child.Core, child.Tables!)));
                 _left.Add(child.Core);
             }
         }
@@ -158,7 +166,7 @@ internal sealed unsafe partial class Simulation
     {
         bool holdsFresh = _random.Next(2) == 0;
         _left.Add(holdsFresh ? one.Left : one.Fresh);
-        return new(one.Child, one.Memory, holdsFresh ? one.Fresh : one.Left);
+        return new(one.Child, one.Memory, holdsFresh ? one.Fresh : one.Left, holdsFresh ? [] : one.Unnoted);
     }
 
     /// <summary>A new pager for those that come, in this order: the first brings which slabs there are.</summary>
@@ -168,6 +176,11 @@ internal sealed unsafe partial class Simulation
         SlotMap? slots = null;
         foreach (Returning one in come.OrderBy(_ => _random.Next()))
         {
+            if (_settings.ForgetsChanges)
+            {
+                one.Left.FinishChanges();
+            }
+
             using PageTableFile left = PageTableFile.Open(one.Left.Descriptor);
             if (slots is null || _settings.ForgetsFamily)
             {
@@ -177,7 +190,8 @@ internal sealed unsafe partial class Simulation
 
             one.Fresh = MakeTables(slots)!;
             one.Core = MakeCore(one.Memory, slots, isHeir: one.Child is null, one.Fresh);
-            one.Core.TakeOver(left);
+            one.Core.TakeOver(left, one.Unnoted);
+            ChangesTakenOver += left.Changes.Length + one.Unnoted.Length;
         }
     }
 
@@ -201,6 +215,7 @@ internal sealed unsafe partial class Simulation
         if (tables is not null)
         {
             slots.AddDirectory(tables.Slabs);
+            tables.OnCursor = _death.Tick;
         }
 
         return tables;

@@ -68,6 +68,7 @@ internal sealed partial class Simulation : IDataConnectionFactory, IDisposable
         _core = MakeCore(_memory, slots: null, isHeir: true, _tables);
         if (_tables is not null)
         {
+            _tables.OnCursor = _death.Tick;
             unsafe
             {
                 _core.Slots.AddDirectory(_tables.Slabs);

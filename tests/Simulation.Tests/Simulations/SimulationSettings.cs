@@ -48,6 +48,9 @@ internal sealed record SimulationSettings
     /// <summary>True: a pager that goes on does not know which slots others of the family have. For the test that this is noticed.</summary>
     public bool ForgetsFamily { get; init; }
 
+    /// <summary>True: a pager that goes on does not carry out what the dead one had read. For the test that this is noticed.</summary>
+    public bool ForgetsChanges { get; init; }
+
     /// <summary>How often one of several sponsors is lost, with a slab.</summary>
     public int LossesPerMillion { get; init; }
     public int CorruptPerMillion { get; init; }

@@ -55,6 +55,7 @@ public class SimulationTests
             Assert.True(totals.Captured > 0, "no memory was captured");
             Assert.True(totals.Adopted > 0, "no page was adopted");
             Assert.True(totals.Deaths > 0, "no pager died");
+            Assert.True(totals.ChangesTakenOver > 0, "no pager went on with a change that another had read");
             Assert.True(totals.ChildrenTakenOver > 0, "no child went on with another pager");
             Assert.True(totals.Losses > 0, "no sponsor of several was lost");
             Assert.True(totals.Grown > 0 && totals.Shrunk > 0 && totals.Dropped > 0 && totals.InUse > 0 && totals.Busy > 0, "not everything was tried from outside");
@@ -105,6 +106,8 @@ public class SimulationTests
 
         public long ChildrenTakenOver { get; private set; }
 
+        public long ChangesTakenOver { get; private set; }
+
         public long Stops { get; private set; }
 
         public long Losses { get; private set; }
@@ -135,6 +138,7 @@ public class SimulationTests
             Losses += simulation.Losses;
             Deaths += simulation.Deaths;
             ChildrenTakenOver += simulation.ChildrenTakenOver;
+            ChangesTakenOver += simulation.ChangesTakenOver;
             Stops += simulation.Stops;
             Forks += simulation.Forks;
             ChildAccesses += simulation.ChildAccesses;
