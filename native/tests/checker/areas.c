@@ -171,7 +171,7 @@ static void step(struct worker *worker) {
     struct area *area = &areas[draw(worker, settings.areas)];
     unsigned kind = (unsigned)draw(worker, 10000);
     pthread_rwlock_rdlock(&world);
-    bool changes = kind < 280 && !__atomic_load_n(&is_calm, __ATOMIC_RELAXED);
+    bool changes = kind < 280;
     if (changes) {
         worker->doing = "a change";
         pthread_rwlock_wrlock(&area->lock);

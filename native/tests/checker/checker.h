@@ -43,7 +43,7 @@ extern struct settings settings;
 /* Held by whoever does anything; alone by who forks. */
 extern pthread_rwlock_t world;
 
-/* True while the address space is to stay as it is. */
+/* True while it is not to fork. */
 extern bool is_calm;
 
 extern bool is_over;

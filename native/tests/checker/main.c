@@ -4,7 +4,7 @@
  * Random reads, writes, discards, grows, shrinks, moves and forks over pages that carry id, version and checksum, until
  * input ends. Each thread has its stream of random numbers from SEED. Says what it does once a second; at the first
  * byte that is not what it has to be one line that begins with "WRONG", and exits 1; "ok" at the end, and exits 0.
- * On its input `calm` has it leave its address space as it is (answered with "calm") until `go`.
+ * On its input `calm` has it not fork (answered with "calm" when none is under way) until `go`.
  */
 #include "checker.h"
 

@@ -115,6 +115,9 @@ internal sealed partial class StripePool : IDisposable
 
     public int SponsorsLost => _links.Now().Count(link => link is SponsorLink && link.IsLost);
 
+    /// <summary>Sponsors that have not been lost and do not answer just now.</summary>
+    public int SponsorsSilent => _links.Now().Count(link => link is SponsorLink { IsLost: false, IsRebuilding: true });
+
     /// <summary>What the spill file takes of its disk.</summary>
     public long SpilledBytes => _spill?.TakenBytes ?? 0;
 

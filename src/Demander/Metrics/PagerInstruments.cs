@@ -60,6 +60,7 @@ internal sealed class PagerInstruments
         Gauge("heca_pager_write_back_queue_pages", "Pages taken out whose write-back is not acknowledged.", s => s.WriteBackQueue);
         Gauge("heca_pager_sponsors", "Sponsors that are not lost.", s => s.Sponsors);
         Gauge("heca_pager_sponsors_lost", "Sponsors that are lost and have not come back.", s => s.SponsorsLost);
+        Gauge("heca_pager_sponsors_silent", "Sponsors that are not lost and do not answer just now.", s => s.SponsorsSilent);
         Gauge("heca_pager_spilled_bytes", "What the spill file takes of its disk: no sponsor had room.", s => s.SpilledBytes);
         Gauge("heca_pager_stripes_lacking", "Stripes that have fewer replicas than they should.", s => s.StripesLacking);
         Registry.Gauges(

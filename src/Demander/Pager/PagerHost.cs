@@ -87,6 +87,7 @@ internal sealed partial class PagerHost : IMeasuredPager
             {
                 Sponsors = _families.Select(family => family.Pool.Sponsors).DefaultIfEmpty(_options.Borrowing.All.Count).Min(),
                 SponsorsLost = _families.Select(family => family.Pool.SponsorsLost).DefaultIfEmpty().Max(),
+                SponsorsSilent = _families.Select(family => family.Pool.SponsorsSilent).DefaultIfEmpty().Max(),
                 StripesLacking = _families.Sum(family => family.Pool.Degraded),
                 StripesCrowded = _families.Sum(family => family.Pool.Crowded),
                 SpilledBytes = _families.Sum(family => family.Pool.SpilledBytes),

@@ -42,6 +42,9 @@ internal readonly record struct PagerSnapshot
     /// <summary>Sponsors that are not lost, those that are, and stripes that have fewer replicas than they should.</summary>
     public long Sponsors { get; init; }
     public long SponsorsLost { get; init; }
+
+    /// <summary>Of those that are not lost, how many do not answer just now.</summary>
+    public long SponsorsSilent { get; init; }
     public long StripesLacking { get; init; }
 
     /// <summary>Stripes of which two replicas are in the same place, in the terms of --spread.</summary>
@@ -89,6 +92,7 @@ internal readonly record struct PagerSnapshot
         Forks = Forks + other.Forks,
         Sponsors = Math.Max(Sponsors, other.Sponsors),
         SponsorsLost = Math.Max(SponsorsLost, other.SponsorsLost),
+        SponsorsSilent = Math.Max(SponsorsSilent, other.SponsorsSilent),
         StripesLacking = StripesLacking + other.StripesLacking,
         StripesCrowded = StripesCrowded + other.StripesCrowded,
         PagesCorrupted = PagesCorrupted + other.PagesCorrupted,

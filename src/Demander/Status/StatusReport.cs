@@ -69,6 +69,9 @@ internal sealed record StatusReport
 
     public required long SponsorsLost { get; init; }
 
+    /// <summary>Sponsors that are not lost and do not answer just now; of an older pager, 0.</summary>
+    public long SponsorsSilent { get; init; }
+
     /// <summary>Stripes that have fewer replicas than they should.</summary>
     public required long StripesLacking { get; init; }
 
@@ -129,6 +132,7 @@ internal sealed record StatusReport
             Reconnects = now.Reconnects,
             Sponsors = now.Sponsors,
             SponsorsLost = now.SponsorsLost,
+            SponsorsSilent = now.SponsorsSilent,
             StripesLacking = now.StripesLacking,
             StripesCrowded = now.StripesCrowded,
             SpilledBytes = now.SpilledBytes,

@@ -43,7 +43,7 @@ internal sealed class CheckedProgram : IDisposable
     /// <summary>What it did so far, in its own words.</summary>
     public string Progress => _progress;
 
-    /// <summary>It has left its address space alone since <see cref="Calm"/>.</summary>
+    /// <summary>It has not forked since <see cref="Calm"/>.</summary>
     public bool IsCalm => _isCalm;
 
     /// <summary>It has ended, and all that it has read was as it had to be.</summary>

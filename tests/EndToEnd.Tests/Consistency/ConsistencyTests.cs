@@ -121,11 +121,13 @@ public class ConsistencyTests
                 _cluster.Hosts[what.Sponsor].Cut();
                 _cluster.Pass(what.Length);
                 _cluster.Hosts[what.Sponsor].Join();
+                _cluster.PassUntilNoticed();
                 break;
             case SoakEventKind.Stop:
                 Assert.Equal(0, Libc.Kill(sponsor.Id, SIGSTOP));
                 _cluster.Pass(what.Length);
                 Assert.Equal(0, Libc.Kill(sponsor.Id, SIGCONT));
+                _cluster.PassUntilNoticed();
                 break;
             case SoakEventKind.Drain:
                 Drain(what, other);

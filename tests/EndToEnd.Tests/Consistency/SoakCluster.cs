@@ -15,6 +15,9 @@ internal sealed class SoakCluster : IDisposable
     private const string WireAddress = "127.0.0.2";
 
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(90);
+
+    /// <summary>A pager notices silence after 0.3 s, and a host that is busy later.</summary>
+    private static readonly TimeSpan s_notice = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
 
     private readonly string _runtime = Directory.CreateTempSubdirectory("heca-test-soak-").FullName;
@@ -100,14 +103,18 @@ internal sealed class SoakCluster : IDisposable
         }
     }
 
-    /// <summary>All sponsors are used, and every page is on as many as it should.</summary>
+    /// <summary>All sponsors are used and answer, and every page is on as many as it should.</summary>
     public void WaitUntilWhole() => WaitFor(
-        () => _programs.TrueForAll(program => Figure(program, "sponsors") == _schedule.Sponsors && Figure(program, "sponsors_lost") == 0 && Figure(program, "stripes_lacking") == 0),
+        () => _programs.TrueForAll(program =>
+            Figure(program, "sponsors") == _schedule.Sponsors && Figure(program, "sponsors_lost") == 0 && Figure(program, "sponsors_silent") == 0 && Figure(program, "stripes_lacking") == 0),
         "the programs' memory does not become whole");
+
+    /// <summary>A sponsor was not there for a while: until every pager has noticed, if it will, and given up what it gives up then. What comes next would be one loss too many before.</summary>
+    public void PassUntilNoticed() => Pass(s_notice);
 
     public void WaitUntilLost(int count) => WaitFor(() => _programs.TrueForAll(program => Figure(program, "sponsors_lost") == count), "nobody notices that a sponsor is lost");
 
-    /// <summary>Without the captured program changing its address space just then, which would be its end: what is read of a change and not carried out dies with the pager.</summary>
+    /// <summary>Without the captured program forking just then, which would be its end: what was read of a fork dies with the pager.</summary>
     public void KillPager()
     {
         CalmDown();
