@@ -39,14 +39,20 @@ internal static class HecaRun
     public static void WaitUntil(int run, Predicate<JsonElement> condition, string otherwise, string? runtime = null)
     {
         string path = Path.Combine(runtime ?? StatusDirectory.Own, $"{run}.sock");
+        JsonElement? last = null;
         for (long end = Environment.TickCount64 + 60_000; ; Thread.Sleep(20))
         {
-            if (Ask(path) is { } report && condition(report))
+            if (Ask(path) is { } report)
             {
-                return;
+                if (condition(report))
+                {
+                    return;
+                }
+
+                last = report;
             }
 
-            Xunit.Assert.True(Environment.TickCount64 < end, otherwise);
+            Xunit.Assert.True(Environment.TickCount64 < end, $"{otherwise}: {last?.ToString() ?? "nobody answers"}");
         }
     }
 

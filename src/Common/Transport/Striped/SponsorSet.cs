@@ -173,8 +173,8 @@ internal sealed class SponsorSet
         }
     }
 
-    /// <summary>True when the program has written meanwhile to what an owner asks for.</summary>
-    internal bool IsDirty(StripedOwner owner, int number) => owner == StripedOwner.Copier ? Copier!.IsDirty(number) : Repair!.IsDirty;
+    /// <summary>True when the program has written meanwhile to a slot of what an owner asks for.</summary>
+    internal bool IsDirty(StripedOwner owner, int number, uint slot) => owner == StripedOwner.Copier ? Copier!.IsDirty(number, slot) : Repair!.IsDirty;
 
     /// <summary>What an owner has asked for has ended.</summary>
     internal void NoteEnd(StripedOwner owner, int number, DataStatus status)

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Hecatonchire.Interop;
 using Hecatonchire.Units;
 
@@ -8,12 +9,12 @@ internal delegate int UsedSlots(ulong stripe, uint from, int most, out uint firs
 
 /// <summary>
 /// Fills replicas that are being made, while the program goes on: reads what is used of the stripe from a live replica and writes it to the new one, which gets the
-/// program's writes too from the beginning. What the program writes to while it is under way here is copied once more. One replica at a time, at a bounded
-/// rate. On the pager thread.
+/// program's writes too from the beginning. The pages that the program writes to while they are under way here are copied once more, and only those: what is written all
+/// the time is filled too. One replica at a time, at a bounded rate. On the pager thread.
 /// </summary>
 internal sealed unsafe class StripeCopier : IDisposable
 {
-    /// <summary>Pages of one copy, and copies at once: twice what a run of pages takes to and from a sponsor.</summary>
+    /// <summary>Pages of one copy, and copies at once: twice what a run of pages takes to and from a sponsor. A page is a bit of a word.</summary>
     private const int WindowPages = 64;
     private const int Windows = 2;
 
@@ -50,11 +51,16 @@ internal sealed unsafe class StripeCopier : IDisposable
         public uint First;
         public int Pages;
 
+        /// <summary>Of its pages, those that are under way: a run of them.</summary>
+        public uint RunFirst;
+        public int RunPages;
+
+        /// <summary>A bit for each of its pages that is to be copied, and for each that the program has written to since it was read.</summary>
+        public ulong Pending;
+        public ulong Dirty;
+
         /// <summary>How often it was wrong.</summary>
         public int Wrong;
-
-        /// <summary>The program has written there since it was read.</summary>
-        public bool IsDirty;
     }
 
     /// <summary>Throws <see cref="DataConnectionException"/> where a device does not take its buffers.</summary>
@@ -107,7 +113,7 @@ internal sealed unsafe class StripeCopier : IDisposable
                 window.Pages = _used(_stripe, _cursor, most, out window.First);
                 if (window.Pages > 0)
                 {
-                    window.Wrong = 0;
+                    (window.Pending, window.RunPages, window.Wrong) = (ulong.MaxValue >> (WindowPages - window.Pages), 0, 0);
                     _cursor = window.First + (uint)window.Pages;
                     _allowance -= (long)window.Pages << PageSize.Shift;
                     window.State = WindowState.Settling;
@@ -142,18 +148,22 @@ internal sealed unsafe class StripeCopier : IDisposable
         for (int i = 0; i < Windows; i++)
         {
             ref Window window = ref _windows[i];
-            window.IsDirty |= window.State != WindowState.Idle && slot < window.First + (uint)window.Pages && slot + (uint)pages > window.First;
+            uint from = Math.Max(slot, window.RunFirst), to = Math.Min(slot + (uint)pages, window.RunFirst + (uint)window.RunPages);
+            if (window.State != WindowState.Idle && from < to)
+            {
+                window.Dirty |= BitsOf(in window, from, (int)(to - from));
+            }
         }
     }
 
-    /// <summary>True when the program has written meanwhile to what a window has asked for: it may be of either version.</summary>
-    internal bool IsDirty(int index) => _windows[index].IsDirty;
+    /// <summary>True when the program has written meanwhile to a slot that a window has asked for: it may be of either version.</summary>
+    internal bool IsDirty(int index, uint slot) => (_windows[index].Dirty & BitsOf(in _windows[index], slot, 1)) != 0;
 
     /// <summary>What was asked for window <paramref name="index"/> has ended.</summary>
     internal void NoteEnd(int index, DataStatus status)
     {
         ref Window window = ref _windows[index];
-        if (status == DataStatus.Lost && window.Pages > 1)
+        if (status == DataStatus.Lost && window.RunPages > 1)
         {
             // What another window has copied beyond is copied again, which changes nothing.
             (_cursor, _singlyUntil) = (Math.Min(_cursor, window.First), Math.Max(_singlyUntil, window.First + (uint)window.Pages));
@@ -174,27 +184,47 @@ internal sealed unsafe class StripeCopier : IDisposable
         }
         else
         {
-            window.State = window.IsDirty ? WindowState.Settling : WindowState.Idle;
+            window.Pending = (window.Pending & ~BitsOf(in window, window.RunFirst, window.RunPages)) | window.Dirty;
+            (window.RunPages, window.State) = (0, window.Pending != 0 ? WindowState.Settling : WindowState.Idle);
         }
     }
 
+    /// <summary>The next pages of a window that are to be copied, side by side, of those that the program is not writing to. False where there are none now.</summary>
+    private bool TryTakeRun(ref Window window)
+    {
+        ulong free = window.Pending & ~_set.Writer.WritesIn(_stripe, window.First);
+        if (free == 0)
+        {
+            return false;
+        }
+
+        int first = BitOperations.TrailingZeroCount(free);
+        uint before = window.RunFirst;
+        (window.RunFirst, window.RunPages) = (window.First + (uint)first, BitOperations.TrailingZeroCount(~(free >> first)));
+        window.Wrong = window.RunFirst == before ? window.Wrong : 0;
+        window.Dirty = 0;
+        return true;
+    }
+
+    private byte* BufferOf(int index) => _memory + ((nint)((index * WindowPages) + (int)(_windows[index].RunFirst - _windows[index].First)) << PageSize.Shift);
+
+    private static ulong BitsOf(in Window window, uint first, int pages) => ulong.MaxValue >> (WindowPages - pages) << (int)(first - window.First);
+
     private void StepWindow(int index, ref Window window, bool isWanted)
     {
-        byte* buffer = _memory + ((nint)(index * WindowPages) << PageSize.Shift);
         switch (window.State)
         {
             case WindowState.Settling or WindowState.ToWrite when !isWanted:
                 window.State = WindowState.Idle;
                 break;
-            case WindowState.Settling when !_set.Writer.IsWriting(_stripe, window.First, window.Pages):
-                window.IsDirty = false;
-                if (_set.Reader.TryPostOwn(StripedOwner.Copier, index, _stripe, window.First, window.Pages, buffer, -1))
+            case WindowState.Settling when TryTakeRun(ref window):
+                if (_set.Reader.TryPostOwn(StripedOwner.Copier, index, _stripe, window.RunFirst, window.RunPages, BufferOf(index), -1))
                 {
                     window.State = WindowState.Reading;
                 }
 
                 break;
-            case WindowState.ToWrite when _set.Writer.TryPostOwn(StripedOwner.Copier, index, _stripe, window.First, window.Pages, buffer, _target):
+            case WindowState.ToWrite when _set.Writer.TryPostOwn(StripedOwner.Copier, index, _stripe, window.RunFirst, window.RunPages, BufferOf(index), _target):
                 window.State = WindowState.Writing;
                 break;
             default:

@@ -48,10 +48,11 @@ internal sealed unsafe partial class StripedConnection
             for (int i = 0; i < request.Pages; i++)
             {
                 uint sum = stripe.Sums[request.Slot + i];
-                if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+                // What the program writes to while it is copied is of either version, and copied again.
+                if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift))
+                    && !(request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie, request.Slot + (uint)i)))
                 {
-                    // What the program writes to while it is copied is of either version, and copied again.
-                    return request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie);
+                    return false;
                 }
             }
         }

@@ -20,6 +20,22 @@ internal sealed unsafe partial class StripedConnection
         return false;
     }
 
+    /// <summary>Of 64 slots from <paramref name="first"/> on a bit for each that a write of the caller's is in flight to.</summary>
+    internal ulong WritesIn(ulong stripe, uint first)
+    {
+        ulong bits = 0;
+        foreach (ref readonly StripedRequest request in _requests.All)
+        {
+            if (request.Stripe == stripe && request.Pages > 0 && !request.IsOwn && request.Slot < first + 64 && request.Slot + (uint)request.Pages > first)
+            {
+                int from = (int)(Math.Max(request.Slot, first) - first), to = (int)(Math.Min(request.Slot + (uint)request.Pages, first + 64) - first);
+                bits |= ulong.MaxValue >> (64 - (to - from)) << from;
+            }
+        }
+
+        return bits;
+    }
+
     private void NoteWrite(ulong number, uint slot, int pages, byte* buffer)
     {
         _set.Copier?.NoteWrite(number, slot, pages);

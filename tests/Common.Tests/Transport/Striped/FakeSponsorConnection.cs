@@ -42,7 +42,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     public string Transport => "fake";
 
-    public int PagesPerRequestMax => 3;
+    public int PagesPerRequestMax { get; init; } = 3;
 
     public int FreeRequests => IsBroken ? 0 : RequestsMax - _inFlight.Count;
 
