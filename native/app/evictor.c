@@ -379,6 +379,7 @@ static void *run(void *argument) {
         }
     }
 
+    __atomic_store_n(&session->is_abandoned, true, __ATOMIC_RELEASE);
     stop_program(session);
     return NULL;
 }

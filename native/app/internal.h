@@ -47,6 +47,9 @@ struct session {
     pid_t process;
     bool ready;
     uint32_t sequence;
+    uint32_t resumptions; /* how many pagers have gone on where one had died */
+    bool awaits_pager;    /* who holds the lock waits for the next */
+    bool is_abandoned;    /* none came in time */
     int socket;
     int ring_descriptor;
     int commands_event;
@@ -75,8 +78,8 @@ extern struct session heca_session;
 int32_t heca_session_enter(int *cancel_state);
 void heca_session_leave(int cancel_state);
 
-/* Sends `message` and replaces it by the answer; returns the answer's status, -ENOTCONN when the pager is gone or
- * -EPROTO. The caller is inside the session. */
+/* Sends `message` and replaces it by the answer; returns the answer's status, -ENOTCONN when the pager is gone and no
+ * other comes, or -EPROTO. The next pager is asked again. The caller is inside the session. */
 int32_t heca_session_request(struct session *session, struct heca_message *message);
 
 /* Opens a userfaultfd with those of `features` that the kernel has, to move pages with: whether it is told of faults in

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define HELLO_DESCRIPTORS 5
+#define PAUSE_NS 100000
 
 /* Of the numbers that a process may use, the last so many. Not of millions: the kernel's table goes up to the highest.
  */
@@ -315,13 +316,33 @@ static void await_orders(const struct session *session) {
     const struct heca_ring *ring = session->ring;
     while (ring != NULL && __atomic_load_n(&ring->commands_tail, __ATOMIC_ACQUIRE) !=
                                __atomic_load_n(&ring->commands_head, __ATOMIC_ACQUIRE)) {
-        struct timespec pause = {.tv_nsec = 100000};
-        nanosleep(&pause, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
 }
 
+/* For who holds the lock, and keeps it: nobody else may be in the midst of a call when this one goes on. The evictor
+ * finds another pager without it, and empties the ring before. False when none comes: the program is being stopped. */
+static bool await_next_pager(struct session *session) {
+    uint32_t before = __atomic_load_n(&session->resumptions, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&session->awaits_pager, true, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&session->resumptions, __ATOMIC_ACQUIRE) == before &&
+           !__atomic_load_n(&session->is_abandoned, __ATOMIC_ACQUIRE)) {
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+
+    __atomic_store_n(&session->awaits_pager, false, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&session->resumptions, __ATOMIC_ACQUIRE) != before;
+}
+
 int32_t heca_session_request(struct session *session, struct heca_message *message) {
+    const struct heca_message asked = *message;
     int32_t status = exchange(session, message, NULL, 0, NULL);
+    while (status == -ENOTCONN && session->tables >= 0 && await_next_pager(session)) {
+        /* It is done, or not, or a part of it: to do it again does no harm. */
+        *message = asked;
+        status = exchange(session, message, NULL, 0, NULL);
+    }
+
     if (status == -ENOTCONN) {
         await_orders(session);
     }
@@ -487,8 +508,9 @@ static int32_t resume(struct session *session) {
 }
 
 int32_t heca_session_resume(struct session *session) {
-    /* Who holds it waits for the pager, in vain, or is in fork: it lets go soon. */
-    if (session->tables < 0 || pthread_mutex_trylock(&session->lock) != 0) {
+    /* Who holds it waits for the next pager; or is in fork, or has yet to find out: then it lets go, or waits, soon. */
+    bool is_locked = session->tables >= 0 && pthread_mutex_trylock(&session->lock) == 0;
+    if (session->tables < 0 || (!is_locked && !__atomic_load_n(&session->awaits_pager, __ATOMIC_SEQ_CST))) {
         return -EAGAIN;
     }
 
@@ -505,7 +527,14 @@ int32_t heca_session_resume(struct session *session) {
         }
     }
 
-    pthread_mutex_unlock(&session->lock);
+    if (status == 0) {
+        __atomic_add_fetch(&session->resumptions, 1, __ATOMIC_RELEASE); /* who waits goes on */
+    }
+
+    if (is_locked) {
+        pthread_mutex_unlock(&session->lock);
+    }
+
     return status;
 }
 

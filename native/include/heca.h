@@ -6,7 +6,7 @@
  *
  * Every function returns 0 or a negative errno value. All are safe to call from several threads.
  *
- *   -ENOTCONN   no pager: HECA_SOCKET is not set, or the pager is gone
+ *   -ENOTCONN   no pager: HECA_SOCKET is not set, or the pager is gone and no other comes
  *   -ENOSPC     the sponsor cannot take that much; nothing was allocated
  *   -EINVAL     an address that is not the start of a segment, a length of 0, or a range outside the segment
  *   -ENOMEM     this process has no address space left, or the growth exceeds the reserve

@@ -78,6 +78,29 @@ public sealed class TakeoverTests : IDisposable
         Assert.Equal(0, End(pager));
     }
 
+    /// <summary>Threads that allocate, free, resize and give up all the time: what a pager has done and not answered, or begun and not finished, the next one is asked again.</summary>
+    [Fact]
+    public async Task A_program_that_changes_its_segments_all_the_time_never_notices_that_its_pager_was_killed_ten_times()
+    {
+        Process pager = StartPager();
+        Process run = Start("run", "--local", "16MiB", "--stats", "--", Programs.Checker("asked"), "32", "4", "1", "2");
+        Task<string> said = run.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        HecaRun.WaitUntilRemote(run.Id, 4L << 20, _runtime);
+        for (int kills = 0; kills < 10; kills++)
+        {
+            Thread.Sleep(300);
+            Assert.False(run.HasExited, $"the program ended before it lost its pager {kills + 1} times: {(run.HasExited ? await said + await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken) : "")}");
+            pager = Replace(pager);
+        }
+
+        run.StandardInput.Close();
+        Assert.True(run.WaitForExit(s_deadline), "heca run does not end");
+        string told = await said + await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        Assert.True(run.ExitCode == 0 && told.Contains("\nok", StringComparison.Ordinal), told);
+        Assert.Contains(" 0 lost", told, StringComparison.Ordinal);
+        Assert.Equal(0, End(pager));
+    }
+
     [Fact]
     public async Task Redis_serves_on_while_its_pager_is_killed_under_a_benchmark()
     {

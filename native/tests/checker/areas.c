@@ -19,21 +19,11 @@ static void forget(struct area *area, uint64_t first, uint64_t end) {
     }
 }
 
-static void doubt(struct area *area, uint64_t first, uint64_t end) {
-    for (uint64_t page = first; page < end; page++) {
-        area->states[page] |= STATE_MAYBE;
-    }
-}
-
 static bool make(struct area *area, uint64_t pages) {
-    enum outcome outcome;
-    while ((outcome = memory_make(&area->memory, pages, area->pages_max)) == OUTCOME_CUT_OFF) {
-        usleep(PAUSE_US);
-    }
-
-    area->pages = outcome == OUTCOME_DONE ? pages : 0;
+    bool is_made = memory_make(&area->memory, pages, area->pages_max);
+    area->pages = is_made ? pages : 0;
     forget(area, 0, area->pages_max);
-    return outcome == OUTCOME_DONE;
+    return is_made;
 }
 
 void make_areas(void) {
@@ -100,37 +90,17 @@ static void discard(struct worker *worker, struct area *area) {
     uint64_t most = draw(worker, 8) == 0 ? area->pages : 32, first = draw(worker, area->pages);
     uint64_t pages = 1 + draw(worker, most), end = first + pages < area->pages ? first + pages : area->pages;
     worker->counts.discards++;
-    if (memory_discard(worker, area->memory + first * PAGE, end - first) == OUTCOME_DONE) {
-        forget(area, first, end);
-    } else {
-        worker->counts.cut_off++;
-        doubt(area, first, end);
-    }
+    memory_discard(worker, area->memory + first * PAGE, end - first);
+    forget(area, first, end);
 }
 
-/* Of one whose pager died it is not known whether it was done: it is done again, or the area goes on as it was. */
 static void resize(struct worker *worker, struct area *area) {
     uint64_t before = area->pages, after = area->pages_max / 3 + draw(worker, area->pages_max * 2 / 3);
-    bool insists = draw(worker, 2) == 0;
     if (before == 0 || after == before) {
         return;
     }
 
-    enum outcome outcome;
-    while ((outcome = memory_resize(&area->memory, before, after)) == OUTCOME_CUT_OFF) {
-        worker->counts.cut_off++;
-        if (after < before) {
-            doubt(area, after, before);
-        }
-
-        if (!insists) {
-            return;
-        }
-
-        usleep(PAUSE_US);
-    }
-
-    if (outcome == OUTCOME_REFUSED) {
+    if (!memory_resize(&area->memory, before, after)) {
         worker->counts.refused++;
         return;
     }
@@ -142,10 +112,7 @@ static void resize(struct worker *worker, struct area *area) {
 
 static void renew(struct worker *worker, struct area *area) {
     if (area->pages > 0) {
-        while (memory_free(area->memory, area->pages) == OUTCOME_CUT_OFF) {
-            worker->counts.cut_off++;
-            usleep(PAUSE_US);
-        }
+        memory_free(area->memory, area->pages);
     }
 
     worker->counts.renewals++;

@@ -8,37 +8,33 @@
 
 const char *const memory_kind = "asked";
 
-/* ENOSPC and ENOTCONN are documented to happen, the others to be a mistake of the program's. */
-static enum outcome outcome_of(int32_t status, const char *what) {
-    switch (status) {
-    case 0:
-        return OUTCOME_DONE;
-    case -ENOSPC:
-        return OUTCOME_REFUSED;
-    case -ENOTCONN:
-        return OUTCOME_CUT_OFF;
-    default:
+/* ENOSPC is documented to happen, others to be a mistake of the program's, or that no other pager comes for one that
+ * dies. */
+static bool is_done(int32_t status, const char *what) {
+    if (status != 0 && status != -ENOSPC) {
         wrong("%s: %s", what, strerror(-status));
     }
+
+    return status == 0;
 }
 
-enum outcome memory_make(char **memory, uint64_t pages, uint64_t pages_max) {
-    return outcome_of(heca_segment_allocate(pages * PAGE, pages_max * PAGE, (void **)memory), "heca_segment_allocate");
+bool memory_make(char **memory, uint64_t pages, uint64_t pages_max) {
+    return is_done(heca_segment_allocate(pages * PAGE, pages_max * PAGE, (void **)memory), "heca_segment_allocate");
 }
 
-enum outcome memory_free(char *memory, uint64_t pages) {
+void memory_free(char *memory, uint64_t pages) {
     (void)pages;
-    return outcome_of(heca_segment_free(memory), "heca_segment_free");
+    (void)is_done(heca_segment_free(memory), "heca_segment_free");
 }
 
-enum outcome memory_resize(char **memory, uint64_t before, uint64_t after) {
+bool memory_resize(char **memory, uint64_t before, uint64_t after) {
     (void)before;
-    return outcome_of(heca_segment_resize(*memory, after * PAGE), "heca_segment_resize");
+    return is_done(heca_segment_resize(*memory, after * PAGE), "heca_segment_resize");
 }
 
-enum outcome memory_discard(struct worker *worker, char *memory, uint64_t pages) {
+void memory_discard(struct worker *worker, char *memory, uint64_t pages) {
     (void)worker;
-    return outcome_of(heca_segment_advise(memory, pages * PAGE, HECA_ADVICE_DONT_NEED), "HECA_ADVICE_DONT_NEED");
+    (void)is_done(heca_segment_advise(memory, pages * PAGE, HECA_ADVICE_DONT_NEED), "HECA_ADVICE_DONT_NEED");
 }
 
 void memory_stir(struct worker *worker, struct area *area) {
@@ -55,7 +51,7 @@ void memory_stir(struct worker *worker, struct area *area) {
 
     /* Where all sponsors are lost nothing can be moved out. */
     if (status != -EIO || !settings.may_lose) {
-        worker->counts.cut_off += outcome_of(status, "heca_segment_advise") == OUTCOME_CUT_OFF;
+        (void)is_done(status, "heca_segment_advise");
     }
 }
 

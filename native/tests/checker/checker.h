@@ -21,7 +21,6 @@ struct counts {
     uint64_t operations, reads, writes, discards, grows, shrinks, renewals, moves, forks, advices;
     uint64_t lost;    /* accesses that raised SIGBUS where that was to be expected */
     uint64_t refused; /* requests that no sponsor had room for */
-    uint64_t cut_off; /* requests whose pager died meanwhile */
 };
 
 struct worker {
@@ -65,9 +64,8 @@ void *map_shared(uint64_t bytes);
  * they found only where its state is the same before and after.
  */
 #define STATE_BUSY UINT64_C(1)    /* is being written */
-#define STATE_MAYBE UINT64_C(2)   /* given up in vain: its version, or zeros */
-#define STATE_LOST UINT64_C(4)    /* raised SIGBUS, and has to from then on */
-#define STATE_VERSION UINT64_C(8) /* one version */
+#define STATE_LOST UINT64_C(2)    /* raised SIGBUS, and has to from then on */
+#define STATE_VERSION UINT64_C(4) /* one version */
 
 struct page {
     uint64_t id;
@@ -116,22 +114,15 @@ void work_alone(struct worker *worker, uint64_t operations);
 
 extern const char *const memory_kind;
 
-/* What a request can end as. */
-enum outcome {
-    OUTCOME_DONE,
-    OUTCOME_REFUSED, /* nothing has changed */
-    OUTCOME_CUT_OFF, /* the pager died: done, or not, or a part of it */
-};
-
-/* Zeros. */
-enum outcome memory_make(char **memory, uint64_t pages, uint64_t pages_max);
-enum outcome memory_free(char *memory, uint64_t pages);
+/* Zeros. False where no sponsor has room. */
+bool memory_make(char **memory, uint64_t pages, uint64_t pages_max);
+void memory_free(char *memory, uint64_t pages);
 
 /* It may be somewhere else afterwards. What is new is zeros. */
-enum outcome memory_resize(char **memory, uint64_t before, uint64_t after);
+bool memory_resize(char **memory, uint64_t before, uint64_t after);
 
 /* All of the range reads as zeros afterwards. */
-enum outcome memory_discard(struct worker *worker, char *memory, uint64_t pages);
+void memory_discard(struct worker *worker, char *memory, uint64_t pages);
 
 /* What changes no contents, but perhaps the place. By who is alone in the area. */
 void memory_stir(struct worker *worker, struct area *area);

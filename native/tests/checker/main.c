@@ -78,9 +78,9 @@ static void tell_progress(uint64_t second) {
     char text[512];
     int length = snprintf(text, sizeof text,
                           "%lu s: %lu operations, %lu reads, %lu writes, %lu discards, %lu grows, %lu shrinks, %lu "
-                          "renewals, %lu moves, %lu forks, %lu advices, %lu lost, %lu refused, %lu cut off\n",
+                          "renewals, %lu moves, %lu forks, %lu advices, %lu lost, %lu refused\n",
                           second, sum.operations, sum.reads, sum.writes, sum.discards, sum.grows, sum.shrinks,
-                          sum.renewals, sum.moves, sum.forks, sum.advices, sum.lost, sum.refused, sum.cut_off);
+                          sum.renewals, sum.moves, sum.forks, sum.advices, sum.lost, sum.refused);
     (void)!write(STDOUT_FILENO, text, (size_t)length);
 }
 

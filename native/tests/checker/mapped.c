@@ -27,18 +27,16 @@ static char *map(uint64_t pages) {
     return memory;
 }
 
-enum outcome memory_make(char **memory, uint64_t pages, uint64_t pages_max) {
+bool memory_make(char **memory, uint64_t pages, uint64_t pages_max) {
     (void)pages_max;
     *memory = map(pages);
-    return OUTCOME_DONE;
+    return true;
 }
 
-enum outcome memory_free(char *memory, uint64_t pages) {
+void memory_free(char *memory, uint64_t pages) {
     if (munmap(memory, pages * PAGE) != 0) {
         wrong("munmap: %s", strerror(errno));
     }
-
-    return OUTCOME_DONE;
 }
 
 static char *move(char *memory, uint64_t before, uint64_t after, int flags, char *to) {
@@ -46,7 +44,7 @@ static char *move(char *memory, uint64_t before, uint64_t after, int flags, char
     if (moved == MAP_FAILED && errno == EFAULT && to == NULL) {
         /* It is more than one mapping by now, which the kernel does not grow or shrink, whoever is the pager. */
         moved = memcpy(map(after), memory, (before < after ? before : after) * PAGE);
-        (void)memory_free(memory, before);
+        memory_free(memory, before);
     }
 
     if (moved == MAP_FAILED) {
@@ -56,17 +54,17 @@ static char *move(char *memory, uint64_t before, uint64_t after, int flags, char
     return moved;
 }
 
-enum outcome memory_resize(char **memory, uint64_t before, uint64_t after) {
+bool memory_resize(char **memory, uint64_t before, uint64_t after) {
     /* What is copied because the kernel takes it for two mappings must not be lost. */
     if (settings.may_lose) {
-        return OUTCOME_REFUSED;
+        return false;
     }
 
     *memory = move(*memory, before, after, 0, NULL);
-    return OUTCOME_DONE;
+    return true;
 }
 
-enum outcome memory_discard(struct worker *worker, char *memory, uint64_t pages) {
+void memory_discard(struct worker *worker, char *memory, uint64_t pages) {
     if (draw(worker, 3) == 0) {
         /* Something else in its place, in one step. */
         if (mmap(memory, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
@@ -76,8 +74,6 @@ enum outcome memory_discard(struct worker *worker, char *memory, uint64_t pages)
     } else if (madvise(memory, pages * PAGE, MADV_DONTNEED) != 0) {
         wrong("madvise: %s", strerror(errno));
     }
-
-    return OUTCOME_DONE;
 }
 
 void memory_stir(struct worker *worker, struct area *area) {

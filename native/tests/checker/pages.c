@@ -123,14 +123,13 @@ static bool is(const struct page *found, uint64_t id, uint64_t version) {
 /* Says what it is instead, as well as can be told. */
 __attribute__((noreturn)) static void tell(const struct page *found, uint64_t id, uint64_t state, const char *memory) {
     uint64_t version = state / STATE_VERSION;
-    const char *or_zeros = (state & STATE_MAYBE) != 0 ? " or zeros" : "";
     if (memcmp(found, &zeros, PAGE) == 0) {
-        wrong("area %u page %lu at %p: expected version %lu%s, found zeros", NAME_OF(id), memory, version, or_zeros);
+        wrong("area %u page %lu at %p: expected version %lu, found zeros", NAME_OF(id), memory, version);
     }
 
     if (checksum(found) == found->checksum) {
-        wrong("area %u page %lu at %p: expected version %lu%s, found area %u page %lu version %lu, whole", NAME_OF(id),
-              memory, version, or_zeros, NAME_OF(found->id), found->version);
+        wrong("area %u page %lu at %p: expected version %lu, found area %u page %lu version %lu, whole", NAME_OF(id),
+              memory, version, NAME_OF(found->id), found->version);
     }
 
     struct page expected = zeros;
@@ -147,9 +146,9 @@ __attribute__((noreturn)) static void tell(const struct page *found, uint64_t id
         }
     }
 
-    wrong("area %u page %lu at %p: expected version %lu%s, found (area %u page %lu version %lu) damaged: %d words "
+    wrong("area %u page %lu at %p: expected version %lu, found (area %u page %lu version %lu) damaged: %d words "
           "differ, from word %d (%016lx, not %016lx) to %d",
-          NAME_OF(id), memory, version, or_zeros, NAME_OF(found->id), found->version, words, first,
+          NAME_OF(id), memory, version, NAME_OF(found->id), found->version, words, first,
           ((const uint64_t *)found)[first], ((const uint64_t *)&expected)[first], last);
 }
 
@@ -172,18 +171,14 @@ void read_page(struct worker *worker, char *memory, uint64_t id, uint64_t *state
     uint64_t before = *state;
     if (!(through_kernel ? copy_through_kernel((char *)&found, memory) : copy((char *)&found, memory, memory))) {
         note_loss(worker, memory, id, before);
-        __atomic_store_n(state, (before & ~STATE_MAYBE) | STATE_LOST, __ATOMIC_RELEASE);
+        __atomic_store_n(state, before | STATE_LOST, __ATOMIC_RELEASE);
         return;
     }
 
     worker->counts.reads++;
-    if ((before & STATE_MAYBE) != 0 && is(&found, id, 0)) {
-        __atomic_store_n(state, 0, __ATOMIC_RELEASE);
-    } else if ((before & STATE_LOST) != 0) {
+    if ((before & STATE_LOST) != 0) {
         tell_returned(&found, id, memory);
-    } else if (is(&found, id, before / STATE_VERSION)) {
-        __atomic_store_n(state, before & ~STATE_MAYBE, __ATOMIC_RELEASE);
-    } else {
+    } else if (!is(&found, id, before / STATE_VERSION)) {
         tell(&found, id, before, memory);
     }
 }
@@ -195,7 +190,7 @@ void write_page(struct worker *worker, char *memory, uint64_t id, uint64_t *stat
     __atomic_store_n(state, before | STATE_BUSY, __ATOMIC_SEQ_CST);
     bool is_there =
         through_kernel ? copy_through_kernel(memory, (const char *)&page) : copy(memory, (const char *)&page, memory);
-    if (is_there && (before & (STATE_LOST | STATE_MAYBE)) == STATE_LOST) {
+    if (is_there && (before & STATE_LOST) != 0) {
         wrong("area %u page %lu at %p: was lost, and could be written", NAME_OF(id), memory);
     }
 
@@ -204,14 +199,13 @@ void write_page(struct worker *worker, char *memory, uint64_t id, uint64_t *stat
     }
 
     worker->counts.writes += is_there;
-    __atomic_store_n(state, is_there ? version * STATE_VERSION : (before & ~STATE_MAYBE) | STATE_LOST,
-                     __ATOMIC_SEQ_CST);
+    __atomic_store_n(state, is_there ? version * STATE_VERSION : before | STATE_LOST, __ATOMIC_SEQ_CST);
 }
 
 void glance_at_page(struct worker *worker, char *memory, uint64_t id, uint64_t *state) {
     struct page found;
     uint64_t before = __atomic_load_n(state, __ATOMIC_SEQ_CST);
-    if ((before & (STATE_BUSY | STATE_MAYBE)) != 0) {
+    if ((before & STATE_BUSY) != 0) {
         return;
     }
 

@@ -29,6 +29,12 @@ internal sealed unsafe partial class PagerSession
         lock (_segmentsGate)
         {
             long pages = (long)(bytes >> PageSize.Shift);
+            if (_segments.TryGetValue(address, out (Guid Id, long Pages, long ReservePages) known) && known.Pages == pages)
+            {
+                // The last pager had added it and died before it could say so.
+                return 0;
+            }
+
             int status = _family.Pool.EnsureSlots(PagesOfAll + pages);
             if (status != 0)
             {

@@ -150,7 +150,7 @@ internal sealed class SoakCluster : IDisposable
         _programs.ForEach(program => program.Go());
     }
 
-    /// <summary>Until the next pager is there. What is asked for by heca.h may be cut short.</summary>
+    /// <summary>Until the next pager is there.</summary>
     public void CalmDown()
     {
         CheckedProgram captured = _programs.Single(program => program.IsCaptured);
