@@ -49,6 +49,9 @@ internal sealed partial class MemoryCapture : IDisposable
     private bool _sharedTold;
     private bool _isPrepared;
 
+    /// <summary>The address space has changed each time: something may be left, and is looked for again, but not all the time.</summary>
+    private bool _isLookVoid;
+
     public MemoryCapture(ICapturedProgram program, CaptureRules rules, ILogger log) => (_program, _rules, _log) = (program, rules, log);
 
     /// <summary>True once memory has been captured.</summary>
@@ -163,7 +166,7 @@ internal sealed partial class MemoryCapture : IDisposable
 
         // Where it is strict, in half the time that what is left could be filled in.
         long left = isStrict ? (bound - anonymous) / 2 : _outsideAtLook + step - outside;
-        return Math.Clamp(left / PagesPerMs, PauseMsMin, PauseMsMax);
+        return Math.Clamp(left / PagesPerMs, _isLookVoid && !isStrict ? PauseMsMax : PauseMsMin, PauseMsMax);
     }
 
     private void Tell(long outside, bool isSponsorFull)
@@ -180,12 +183,19 @@ internal sealed partial class MemoryCapture : IDisposable
     /// <summary>Captures what is eligible and not captured yet. Returns the pages that are outside afterwards.</summary>
     private long Look()
     {
-        for (int tries = 0; tries < TriesMax && !TryCapture(); tries++)
+        long before = 0;
+        _isLookVoid = true;
+        for (int tries = 0; tries < TriesMax && _isLookVoid; tries++)
         {
+            // Before the mappings are read: what the program maps and fills meanwhile is not among them, and has yet to be looked for.
+            (_mappedAtLook, before) = _program.ReadPages();
+            _isLookVoid = !TryCapture();
         }
 
-        (_mappedAtLook, long anonymous) = _program.ReadPages();
-        return _outsideAtLook = Math.Max(0, anonymous - _program.PagesInHand);
+        (_, long anonymous) = _program.ReadPages();
+        long outside = Math.Max(0, anonymous - _program.PagesInHand);
+        _outsideAtLook = _isLookVoid ? 0 : Math.Max(0, outside - Math.Max(0, anonymous - before));
+        return outside;
     }
 
     /// <summary>False when the address space changed meanwhile, so that something may be left.</summary>

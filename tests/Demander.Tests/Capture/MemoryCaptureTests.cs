@@ -116,6 +116,38 @@ public sealed class MemoryCaptureTests : IDisposable
         Assert.Equal(4, _program.Looks);
     }
 
+    /// <summary>A look takes long on a host that is busy. What is filled meanwhile is not among the mappings that it knows, and may be all that ever comes.</summary>
+    [Fact]
+    public void What_was_mapped_and_filled_during_a_look_is_captured_by_the_next()
+    {
+        _program.Map(16 * MiB, 240);
+        _program.AnonymousMiB = 240;
+        _program.AfterMappings = () =>
+        {
+            _program.AfterMappings = null;
+            _program.Map(4096 * MiB, 64);
+            _program.AnonymousMiB += 64;
+        };
+        _ = _capture.Step();
+        _ = _capture.Step();
+        Assert.Equal(new AddressRange(4096 * MiB, 4160 * MiB), _program.Captured[^1]);
+        int looks = _program.Looks;
+        _ = _capture.Step();
+        Assert.Equal(looks, _program.Looks);
+    }
+
+    [Fact]
+    public void A_look_that_was_out_of_date_each_time_is_made_again_later()
+    {
+        _program.Map(16 * MiB, 240);
+        _program.ChangesLeft = 17;
+        _program.AnonymousMiB = 240;
+        Assert.Equal(25, _capture.Step());
+        Assert.Empty(_program.Captured);
+        _ = _capture.Step();
+        Assert.Single(_program.Captured);
+    }
+
     [Fact]
     public void What_another_userfaultfd_has_is_tried_once()
     {
@@ -172,6 +204,8 @@ public sealed class MemoryCaptureTests : IDisposable
 
         public int ChangesLeft { get; set; }
 
+        public Action? AfterMappings { get; set; }
+
         public ulong Refuses { get; set; }
 
         public bool IsFull { get; set; }
@@ -205,6 +239,7 @@ public sealed class MemoryCaptureTests : IDisposable
         {
             mappings.Clear();
             mappings.AddRange(_mappings);
+            AfterMappings?.Invoke();
         }
 
         public void ReadKeptOut(List<AddressRange> ranges)
