@@ -199,7 +199,7 @@ internal sealed class SponsorOptions
         if (IsEmbedded(parsed))
         {
             return addresses.Length > 0 || keys.Length > 0 || IsNamed(parsed)
-                ? throw new CommandException("--embedded starts a sponsor of its own: give either it or --sponsor or --etcd", ExitStatus.Usage)
+                ? throw new CommandException("--embedded starts a sponsor of its own: give either it, or --sponsor and --sponsor-key, or --etcd", ExitStatus.Usage)
                 : replicas == 1 ? null : throw TooFew(replicas, 1);
         }
 

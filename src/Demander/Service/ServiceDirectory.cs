@@ -14,7 +14,8 @@ internal sealed class ServiceDirectory : IDisposable
     /// <summary>Names the socket where it is neither of the usual ones.</summary>
     public const string Environment = "HECA_PAGER";
 
-    private const string HostSocket = "/run/heca-pager/socket";
+    /// <summary>Of the pager that root runs for the host.</summary>
+    public const string HostSocket = "/run/heca-pager/socket";
     private const UnixFileMode Owner = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private const UnixFileMode Enter = Owner | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
     private const UnixFileMode Connect = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite

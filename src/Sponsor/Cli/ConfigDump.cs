@@ -1,6 +1,8 @@
 namespace Hecatonchire.Sponsor.Cli;
 
-/// <summary>What --dump-config prints: <c>data_port = 7401   # default</c>, one line for each option.</summary>
+/// <summary>
+/// What --dump-config prints: <c>data-port = 7401   # default</c>, a line for each option, and for each value of one that may be repeated. It can be given as --config.
+/// </summary>
 internal static class ConfigDump
 {
     public static void Write(Settings settings, TextWriter output)
@@ -8,7 +10,11 @@ internal static class ConfigDump
         foreach (SettingDefinition definition in SettingDefinition.All)
         {
             Setting setting = settings[definition];
-            output.WriteLine($"{definition.FileKey + " = " + (setting.Value ?? "(none)"),-48} # {setting.Source}");
+            string[] values = setting.Value is not { } given ? [] : definition.IsList ? given.Split(',') : [given];
+            foreach (string line in values.Select(value => $"{definition.Name} = {value}").DefaultIfEmpty($"#{definition.Name} is not set"))
+            {
+                output.WriteLine($"{line,-48} # {setting.Source}");
+            }
         }
     }
 }

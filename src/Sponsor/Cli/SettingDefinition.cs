@@ -1,24 +1,30 @@
 namespace Hecatonchire.Sponsor.Cli;
 
 /// <summary>
-/// One option: <c>--data-port</c> on the command line, <c>HECA_SPONSOR_DATA_PORT</c> in the environment, <c>data_port</c> in
+/// One option: <c>--data-port</c> on the command line, <c>HECA_SPONSOR_DATA_PORT</c> in the environment, <c>data-port</c> in
 /// the configuration file.
 /// </summary>
 internal sealed record SettingDefinition(string Name, string? Argument, string? Default, string Description)
 {
     public const string EnvironmentPrefix = "HECA_SPONSOR_";
 
+    private const string HostKeys = "/var/lib/heca";
+
     public string CommandLine => $"--{Name}";
 
     public string Environment => EnvironmentPrefix + Name.Replace('-', '_').ToUpperInvariant();
 
-    public string FileKey => Name.Replace('-', '_');
-
     /// <summary>A switch takes no argument on the command line, and true or false elsewhere.</summary>
     public bool IsSwitch => Argument is null;
 
-    /// <summary>May be repeated on the command line; elsewhere its values are separated by commas.</summary>
+    /// <summary>May be repeated on the command line and in the configuration file; in the environment its values are separated by commas.</summary>
     public bool IsList { get; init; }
+
+    /// <summary>A value that it could have; where it has no default, its line in the configuration file that comes with the packages has this one.</summary>
+    public string? Example { get; init; }
+
+    /// <summary>The default as help and manual have it, which are the same for every user; null: none, or false.</summary>
+    public string? DefaultText { get => field ?? (IsSwitch ? null : Default); init; }
 
     public static readonly SettingDefinition Listen = new("listen", "ADDRESS", "127.0.0.1", "The IP address to listen on");
 
@@ -29,13 +35,17 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     public static readonly SettingDefinition Transport = new(
         "transport", "auto|rdma|tcp", "auto", "rdma: serve RDMA too, or do not start; auto: where there is a device; TCP is always served");
 
-    public static readonly SettingDefinition Memory = new("memory", "SIZE", null, "The memory to offer, such as 8GiB; required");
+    public static readonly SettingDefinition Memory = new("memory", "SIZE", null, "The memory to offer, such as 8GiB; required") { Example = "8GiB" };
 
     public static readonly SettingDefinition PressureMax = new(
         "pressure-max", "PERCENT", "10", "Ask lent memory back while this host's programs wait for memory for more than this share of a second; 0: never");
 
     public static readonly SettingDefinition Keys = new(
-        "keys", "DIR", DefaultKeys(), "Where the keys live: sponsor.secret, sponsor.public and sponsor.admin, made at the first start");
+        "keys", "DIR", DefaultKeys(), "Where the keys live: sponsor.secret, sponsor.public and sponsor.admin, made at the first start")
+    {
+        DefaultText = $"{HostKeys}, or for another user than root ~/.local/state/heca",
+        Example = HostKeys,
+    };
 
     public static readonly SettingDefinition GoneAfter = new(
         "gone-after", "SECONDS", "30", "Free the slabs of a demander that was silent and without data connection for so long");
@@ -44,24 +54,32 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
         "label", "NAME=VALUE", null, "Where this host is, such as rack=a: demanders spread replicas by it; may be repeated. `host` is this machine unless given")
     {
         IsList = true,
+        Example = "rack=a",
     };
 
     public static readonly SettingDefinition Etcd = new(
         "etcd", "URL", null, "Register in this etcd, such as http://10.0.0.9:2379, so that demanders find it; may be repeated for the members of one etcd")
     {
         IsList = true,
+        Example = "http://10.0.0.9:2379",
     };
 
     public static readonly SettingDefinition EtcdLease = new(
         "etcd-lease", "SECONDS", "10", "How long its registration outlives it if it dies");
 
     public static readonly SettingDefinition Advertise = new(
-        "advertise", "ADDRESS", null, "The address to register, where demanders reach it by another than --listen");
+        "advertise", "ADDRESS", null, "The address to register, where demanders reach it by another than --listen")
+    {
+        Example = "10.0.0.2",
+    };
 
     public static readonly SettingDefinition Cluster = new(
-        "cluster", "ID", null, "The cluster it belongs to, 32 hexadecimal digits: demanders of another refuse it. Without, etcd's if --etcd is given");
+        "cluster", "ID", null, "The cluster it belongs to, 32 hexadecimal digits: demanders of another refuse it. Without, etcd's if --etcd is given")
+    {
+        Example = "0123456789abcdef0123456789abcdef",
+    };
 
-    public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics there");
+    public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics there") { Example = "127.0.0.1:9400" };
 
     public static readonly SettingDefinition Announce = new(
         "announce", null, "false", "Print one line of JSON on standard output when ready: ports and public key");
@@ -80,7 +98,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     {
         if (System.Environment.IsPrivilegedProcess)
         {
-            return "/var/lib/heca";
+            return HostKeys;
         }
 
         string state = System.Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } xdg

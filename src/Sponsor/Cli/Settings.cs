@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Hecatonchire.Configuration;
 
 namespace Hecatonchire.Sponsor.Cli;
 
@@ -9,9 +9,6 @@ internal readonly record struct Setting(string? Value, string Source);
 internal sealed class Settings
 {
     public const string ConfigEnvironment = SettingDefinition.EnvironmentPrefix + "CONFIG";
-
-    /// <summary>A configuration has ten short values; what is larger is another file.</summary>
-    private const int FileBytesMax = 1 << 20;
 
     private readonly Dictionary<SettingDefinition, Setting> _settings = [];
 
@@ -30,62 +27,33 @@ internal sealed class Settings
     {
         Settings settings = new();
         configPath ??= environment(ConfigEnvironment) is { Length: > 0 } path ? path : null;
-        Dictionary<string, string> file = configPath is null ? [] : ReadFile(configPath);
+        Dictionary<string, Setting> file = configPath is null ? [] : ReadFile(configPath);
         foreach (SettingDefinition definition in SettingDefinition.All)
         {
             settings._settings[definition] =
                 commandLine(definition) is { } given ? new Setting(given, "command line")
                 : environment(definition.Environment) is { Length: > 0 } variable ? new Setting(variable, definition.Environment)
-                : file.TryGetValue(definition.FileKey, out string? value) ? new Setting(value, configPath!)
+                : file.TryGetValue(definition.Name, out Setting line) ? line
                 : new Setting(definition.Default, "default");
         }
 
         return settings;
     }
 
-    private static Dictionary<string, string> ReadFile(string path)
+    /// <summary>With where each is from: <c>sponsor.conf:12</c>.</summary>
+    private static Dictionary<string, Setting> ReadFile(string path)
     {
-        Dictionary<string, string> values = [];
         try
         {
-            if (new FileInfo(path).Length > FileBytesMax)
-            {
-                throw new UsageException($"--config {path}: larger than {FileBytesMax} bytes, so it is no configuration file");
-            }
-
-            using JsonDocument document = JsonDocument.Parse(
-                File.ReadAllBytes(path),
-                new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
-            if (document.RootElement.ValueKind != JsonValueKind.Object)
-            {
-                throw new UsageException($"--config {path}: expected a JSON object with options as its members");
-            }
-
-            foreach (JsonProperty member in document.RootElement.EnumerateObject())
-            {
-                if (SettingDefinition.All.All(definition => definition.FileKey != member.Name))
-                {
-                    string known = string.Join(", ", SettingDefinition.All.Select(definition => definition.FileKey));
-                    throw new UsageException($"--config {path}: '{member.Name}' is no option; there are {known}");
-                }
-
-                values[member.Name] = member.Value.ValueKind switch
-                {
-                    JsonValueKind.String => member.Value.GetString()!,
-                    JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False => member.Value.GetRawText(),
-                    _ => throw new UsageException($"--config {path}: '{member.Name}' must be a string, a number, true or false"),
-                };
-            }
+            return ConfigurationFile.Read(path, [.. SettingDefinition.All.Select(definition => new ConfigurationName(definition.Name, definition.IsList))])
+                .GroupBy(line => line.Name)
+                .ToDictionary(
+                    lines => lines.Key,
+                    lines => new Setting(string.Join(',', lines.Select(line => line.Value)), $"{path}:{string.Join(',', lines.Select(line => line.Line))}"));
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (ConfigurationException failure)
         {
-            throw new UsageException($"--config {path}: cannot be read: {failure.Message}");
+            throw new UsageException(failure.Message);
         }
-        catch (JsonException failure)
-        {
-            throw new UsageException($"--config {path}: is not JSON: {failure.Message}");
-        }
-
-        return values;
     }
 }

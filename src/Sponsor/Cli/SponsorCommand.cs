@@ -15,13 +15,23 @@ internal static class SponsorCommand
     /// <summary>Runs the daemon until it is told to stop, and returns the exit status.</summary>
     public static int Run(string[] args)
     {
+        RootCommand root = Create();
+        ParseResult result = root.Parse(args);
+        return result.Errors.Count > 0
+            ? Fail(ExitUsage, $"{result.Errors[0].Message.TrimEnd('.')}; heca-sponsor --help lists the options")
+            : result.Invoke();
+    }
+
+    /// <summary>The options, and what runs with them.</summary>
+    public static RootCommand Create()
+    {
         Dictionary<SettingDefinition, Option> options = SettingDefinition.All.ToDictionary(definition => definition, Declare);
-        Option<string?> config = new("--config") { HelpName = "FILE", Description = $"A JSON file with options ({Settings.ConfigEnvironment})" };
+        Option<string?> config = new("--config") { HelpName = "FILE", Description = $"A file with options, a line `name = value` each ({Settings.ConfigEnvironment})" };
         Option<bool> dump = new("--dump-config") { Description = "Print the options in effect and where each came from, and exit" };
         RootCommand root = new(
             "Lends this host's memory to programs on other hosts.\n\n"
             + $"Each option can be given in the environment too (--data-port as {SettingDefinition.DataPort.Environment}) and in the --config file "
-            + $"(\"{SettingDefinition.DataPort.FileKey}\"); the command line wins over the environment, the environment over the file.");
+            + $"({SettingDefinition.DataPort.Name} = 7401); the command line wins over the environment, the environment over the file.");
         foreach (Option option in options.Values.Append(config).Append(dump))
         {
             root.Add(option);
@@ -40,16 +50,12 @@ internal static class SponsorCommand
 
             return SponsorHost.Run(checkedOptions);
         }));
-
-        ParseResult result = root.Parse(args);
-        return result.Errors.Count > 0
-            ? Fail(ExitUsage, $"{result.Errors[0].Message.TrimEnd('.')}; heca-sponsor --help lists the options")
-            : result.Invoke();
+        return root;
     }
 
     private static Option Declare(SettingDefinition definition)
     {
-        string description = definition.Default is null ? definition.Description : $"{definition.Description} [default: {definition.Default}]";
+        string description = definition.DefaultText is null ? definition.Description : $"{definition.Description} [default: {definition.DefaultText}]";
         return definition.IsList
             ? new Option<string[]?>(definition.CommandLine) { Description = description, HelpName = definition.Argument }
             : definition.IsSwitch

@@ -69,7 +69,7 @@ internal static class SponsorOptionsValidator
         return options.Port == 0 || options.Port != options.DataPort
             ? options
             : throw new UsageException(
-                $"{Name(settings, SettingDefinition.DataPort)}: must differ from --port, which is {options.Port} too");
+                $"{Name(settings, SettingDefinition.DataPort)}: must differ from {Name(settings, SettingDefinition.Port)}");
     }
 
     private static Labels ParseLabels(Settings settings)
@@ -96,7 +96,7 @@ internal static class SponsorOptionsValidator
         {
             throw new UsageException(
                 $"--memory is missing: say how much to offer, such as --memory 8GiB ({SettingDefinition.Memory.Environment}, "
-                + $"or '{SettingDefinition.Memory.FileKey}' in the --config file)");
+                + $"or 'memory = 8GiB' in the --config file)");
         }
 
         ByteSize least = new(new SlabStoreOptions { OfferedBytes = 0 }.SlabBytesMin);

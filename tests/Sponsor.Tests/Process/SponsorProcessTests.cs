@@ -112,6 +112,16 @@ public sealed class SponsorProcessTests : IDisposable
     public void Bad_usage_is_one_line_and_status_2(string named, params string[] arguments) => AssertEnds(2, named, arguments);
 
     [Fact]
+    public void A_bad_line_of_the_configuration_file_is_one_line_and_status_2()
+    {
+        string file = Path.Combine(_directory, "sponsor.conf");
+        File.WriteAllText(file, "memory = 1GiB\ngone-after = soon\n");
+        AssertEnds(2, $"--gone-after soon (from {file}:2): must be a whole number from 1 to 86400 seconds", "--config", file);
+        File.WriteAllText(file, "memory = 1GiB\ngone-affter = 5\n");
+        AssertEnds(2, $"heca-sponsor: {file}:2: 'gone-affter' is no option; 'gone-after' is", "--config", file);
+    }
+
+    [Fact]
     public void Without_libzmq_it_names_the_package_and_ends_with_status_3()
     {
         // A mount namespace of its own in which the library is an empty file.
@@ -138,7 +148,7 @@ public sealed class SponsorProcessTests : IDisposable
         Assert.Equal(0, sponsor.WaitForExit());
         string output = sponsor.ReadOutput();
         Assert.Matches(new Regex("^memory = 1GiB +# command line$", RegexOptions.Multiline), output);
-        Assert.Matches(new Regex("^gone_after = 7 +# HECA_SPONSOR_GONE_AFTER$", RegexOptions.Multiline), output);
+        Assert.Matches(new Regex("^gone-after = 7 +# HECA_SPONSOR_GONE_AFTER$", RegexOptions.Multiline), output);
         Assert.False(Directory.Exists(Keys));
     }
 

@@ -20,6 +20,8 @@ internal static class PagerCommand
         + "root's programs and those of whom --allow names; another user's serves that user's.\n\n"
         + "The first SIGTERM or SIGINT ends it when the programs that it serves have ended, and lets no more come; the second ends it at once:\n"
         + "what a program has on the sponsor is then out of its reach, and after --stop-after of its `heca run` it is stopped.\n\n"
+        + "In a --config FILE each option is a line, `name = value`, a switch is true or false, and # begins a comment. What the command line has takes the place of all lines\n"
+        + "of its name.\n\n"
         + "Examples:\n"
         + "  heca pager --sponsor 10.0.0.2:7400 --sponsor-key sponsor.public --allow @users\n"
         + "  heca run --local 256MiB -- redis-server\n";
@@ -27,9 +29,23 @@ internal static class PagerCommand
     /// <summary>How often it looks whether the last program has ended.</summary>
     private static readonly TimeSpan DrainPollTime = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Values that options without a default could have, by name: for the configuration file that comes with the packages.</summary>
+    public static readonly IReadOnlyDictionary<string, string> Examples = new Dictionary<string, string>
+    {
+        ["--socket"] = ServiceDirectory.HostSocket,
+        ["--allow"] = "@users",
+        ["--sponsor"] = "10.0.0.2:7400",
+        ["--sponsor-key"] = "/var/lib/heca/sponsor.public",
+        ["--spill"] = "/var/tmp",
+        ["--spill-max"] = "16GiB",
+        ["--etcd"] = "http://10.0.0.9:2379",
+        ["--cluster"] = "0123456789abcdef0123456789abcdef",
+        ["--metrics"] = "127.0.0.1:9401",
+    };
+
     public static Command Create(PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
     {
-        var socket = new Option<string?>("--socket") { HelpName = "PATH", Description = $"Where to listen [default: {ServiceDirectory.Own}]" };
+        var socket = new Option<string?>("--socket") { HelpName = "PATH", Description = $"Where to listen [default: {ServiceDirectory.HostSocket}, or for another user than root pager/socket beside its status sockets]" };
         var local = new Option<string>("--local")
         {
             HelpName = "SIZE|N:M",
@@ -56,7 +72,9 @@ internal static class PagerCommand
             command.Add(option);
         }
 
-        command.SetAction(parsed =>
+        ConfigurationOption configuration = ConfigurationOption.Create();
+        command.Add(configuration);
+        command.SetAction(configuration.Under(parsed =>
         {
             var users = new ServiceUsers();
             foreach (string name in parsed.GetValue(allow) ?? [])
@@ -99,7 +117,7 @@ internal static class PagerCommand
                 TakesOver = parsed.GetValue(takeover),
             };
             return Serve(options, parsed.GetValue(metrics), loggers, startPager, parsed.InvocationConfiguration.Output);
-        });
+        }));
         return command;
     }
 
