@@ -26,6 +26,11 @@ internal interface IPagerHost : IDisposable
     /// <summary>True while a program is connected, whatever it has in the pager's hands.</summary>
     bool IsServing { get; }
 
+    /// <summary>Returns when every thread here that serves a program has been seen to go on.</summary>
+    void AwaitProgress()
+    {
+    }
+
     /// <summary>The segments of all its programs, and where their pages are.</summary>
     IReadOnlyList<SegmentReport> Segments();
 

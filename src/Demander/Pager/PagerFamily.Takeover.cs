@@ -76,6 +76,19 @@ internal sealed partial class PagerFamily
         Thread.RunOn(action);
     }
 
+    /// <summary>Returns when its thread has been seen between two rounds; at once where it does not run.</summary>
+    public void AwaitProgress()
+    {
+        // Held: what wakes the thread ends with it.
+        lock (_disposal)
+        {
+            if (!_isDisposed)
+            {
+                RunOn(static () => { });
+            }
+        }
+    }
+
     /// <summary>
     /// A program holds its new tables. Returns when all of the family do who can, and are served from now on; false when they have gone on without this one.
     /// </summary>

@@ -129,6 +129,17 @@ internal sealed partial class PagerHost : IMeasuredPager
     /// <summary>Bytes the pager thread of the current program has allocated; for the test that a fault allocates none.</summary>
     internal long PagerThreadAllocatedBytes => First?.PagerThreadAllocatedBytes ?? 0;
 
+    public void AwaitProgress()
+    {
+        PagerFamily[] families;
+        lock (_lock)
+        {
+            families = [.. _families];
+        }
+
+        Array.ForEach(families, family => family.AwaitProgress());
+    }
+
     public IReadOnlyList<SegmentReport> Segments() =>
         [.. SessionsNow().SelectMany(session => session.Survey().Select(figures => SegmentReport.Of(session.Process, in figures, session.Core.Captures)))];
 

@@ -131,6 +131,26 @@ internal sealed partial class PagerService : IDisposable
         }
     }
 
+    /// <summary>Returns when who comes has been answered, and every thread that serves a program has been seen to go on. Throws where nobody answers.</summary>
+    public void AwaitProgress()
+    {
+        using (var asker = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified))
+        {
+            // Who asks nothing is let go.
+            asker.Connect(new UnixDomainSocketEndPoint(_options.SocketPath));
+            asker.Shutdown(SocketShutdown.Send);
+            _ = asker.Receive(new byte[1]);
+        }
+
+        IPagerHost[] pagers;
+        lock (_gate)
+        {
+            pagers = [.. _jobs.Select(job => job.Pager).OfType<IPagerHost>()];
+        }
+
+        Array.ForEach(pagers, pager => pager.AwaitProgress());
+    }
+
     /// <summary>Takes no more programs; those that are served are served until they end.</summary>
     public void Drain() => _drains = true;
 

@@ -37,6 +37,7 @@ internal sealed partial class ControlServer : IDisposable
     private ZmqSocket? _socket;
     private Thread? _thread;
     private long _dropped;
+    private long _rounds;
     private volatile bool _stop;
 
     public ControlServer(ControlServerOptions options, SlabStore store, RequestHandler handler, TimeProvider time, ILogger<ControlServer> logger, PressureRelief? relief = null)
@@ -54,6 +55,9 @@ internal sealed partial class ControlServer : IDisposable
 
     /// <summary>Messages that were no control messages.</summary>
     public long Dropped => Interlocked.Read(ref _dropped);
+
+    /// <summary>How often its thread has looked for messages and for who is gone: at least once a second, unless it hangs.</summary>
+    public long Rounds => Volatile.Read(ref _rounds);
 
     /// <summary>Listens and starts the thread. Throws <see cref="IOException"/> with one line where it cannot listen.</summary>
     public void Start()
@@ -118,6 +122,7 @@ internal sealed partial class ControlServer : IDisposable
         while (!_stop)
         {
             int served = 0;
+            Volatile.Write(ref _rounds, _rounds + 1);
             while (served < BatchMax && TryServeOne(socket))
             {
                 served++;

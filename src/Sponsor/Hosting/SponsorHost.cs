@@ -1,5 +1,6 @@
 using System.Net;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Hosting;
 using Hecatonchire.Interop;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
@@ -33,14 +34,15 @@ internal static class SponsorHost
             _ = Libc.SetProcessGroup(0, 0);
         }
 
+        using ServiceManager manager = new();
         ZmqContext.RequireLibrary();
         CurveKeyPair keys = SponsorKeys.LoadOrCreate(options.Keys);
-        using IHost host = Build(options, keys, SponsorKeys.LoadOrCreateAdmin(options.Keys));
+        using IHost host = Build(options, keys, SponsorKeys.LoadOrCreateAdmin(options.Keys), manager);
         host.Run();
         return SponsorCommand.ExitDone;
     }
 
-    private static IHost Build(SponsorOptions options, CurveKeyPair keys, byte[] adminKey)
+    private static IHost Build(SponsorOptions options, CurveKeyPair keys, byte[] adminKey, ServiceManager manager)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 
@@ -59,6 +61,7 @@ internal static class SponsorHost
         services.Configure<HostOptions>(host => host.ShutdownTimeout = StopTimeMax);
         services.AddSingleton(options);
         services.AddSingleton(keys);
+        services.AddSingleton(manager);
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(new SlabStoreOptions { OfferedBytes = options.Memory.Bytes, GoneAfter = options.GoneAfter });
         services.AddSingleton(provider => new ControlServerOptions

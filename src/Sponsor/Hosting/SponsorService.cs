@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Hosting;
 using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
@@ -26,11 +27,14 @@ internal sealed partial class SponsorService(
     ControlServerOptions controlOptions,
     Enrolment enrolment,
     SponsorInstruments instruments,
+    ServiceManager manager,
     ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
 {
     private MetricsEndpoint? _metrics;
     private string? _noRdma;
+
+    private static readonly TimeSpan s_progressPollTime = TimeSpan.FromMilliseconds(50);
 
     // Z85 has characters that the default encoder escapes for the sake of HTML.
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -55,11 +59,13 @@ internal sealed partial class SponsorService(
             new Thread(StopAtEndOfInput) { Name = "heca-stdin", IsBackground = true }.Start();
         }
 
+        manager.NoteReady($"offers {options.Memory} on {options.Listen} port {control.Port}", AwaitProgress);
         return Task.CompletedTask;
     }
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
+        manager.NoteStopping("what was lent is gone");
         enrolment.Dispose();
         control.Dispose();
         data.Dispose();
@@ -67,6 +73,17 @@ internal sealed partial class SponsorService(
         store.Dispose();
         _metrics?.Dispose();
         return Task.CompletedTask;
+    }
+
+    /// <summary>Both planes serve: the data plane has run something between two requests, the control plane has looked for messages.</summary>
+    private void AwaitProgress()
+    {
+        long rounds = control.Rounds;
+        data.RunBetweenRequests(static () => { });
+        while (control.Rounds == rounds)
+        {
+            Thread.Sleep(s_progressPollTime);
+        }
     }
 
     private void OfferRdma()

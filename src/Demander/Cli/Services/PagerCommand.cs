@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Hecatonchire.Cli.Run;
+using Hecatonchire.Hosting;
 using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
@@ -105,6 +106,7 @@ internal static class PagerCommand
                 throw new CommandException(missing, ExitStatus.HostCannot);
             }
 
+            using var manager = new ServiceManager();
             using ILoggerFactory loggers = ConsoleLogging.Create(parsed.GetValue(logLevel));
             using ISponsorSource source = borrowing is null ? startSponsor(bytes, transport.Read(parsed)) : RemoteSponsors.Open(borrowing, loggers);
             var options = new ServiceOptions
@@ -116,7 +118,7 @@ internal static class PagerCommand
                 Users = users,
                 TakesOver = parsed.GetValue(takeover),
             };
-            return Serve(options, parsed.GetValue(metrics), loggers, startPager, parsed.InvocationConfiguration.Output);
+            return Serve(options, parsed.GetValue(metrics), loggers, startPager, manager, parsed.InvocationConfiguration.Output);
         }));
         return command;
     }
@@ -145,7 +147,7 @@ internal static class PagerCommand
         }
     }
 
-    private static int Serve(ServiceOptions options, string? metrics, ILoggerFactory loggers, PagerFactory startPager, TextWriter output)
+    private static int Serve(ServiceOptions options, string? metrics, ILoggerFactory loggers, PagerFactory startPager, ServiceManager manager, TextWriter output)
     {
         using var asked = new SemaphoreSlim(0);
         void Ask(PosixSignalContext context)
@@ -166,8 +168,10 @@ internal static class PagerCommand
         Preparation.Wait();
         output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Borrowing.Names}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
         output.Flush();
+        manager.NoteReady($"sponsor {options.Borrowing.Names}", service.AwaitProgress);
         asked.Wait();
         service.Drain();
+        manager.NoteStopping($"ends with the last of {service.Count} programs");
         if (service.Count > 0)
         {
             output.WriteLine($"pager ends with the last of {service.Count} programs; a second signal ends it now");
