@@ -5,6 +5,8 @@
 # make compare-vm   perftest, swap on a network block device and heca with the same work in such a machine: a table
 # make soak         programs that know every page of theirs, while sponsors, pagers and the network fail: ten minutes, SECONDS=n; SEED=n replays a schedule
 # make check        formatting
+# make man          manual pages, shell completion and configuration files under deploy/, from the help texts and heca.h
+# make deb          Debian packages of both programs, under deb/
 # make bench        heca beside local memory, the floor and the kernel's swap: a report in bench-report/; takes over an hour
 # make bench-check  has heca become slower? its ratios to the floor against those in tests/bench/ratios.json; two minutes
 # make clean        what the others made
@@ -19,7 +21,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test test-vm compare-vm soak check bench bench-check clean
+.PHONY: all host demo test test-vm compare-vm soak check man deb bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -56,6 +58,12 @@ check:
 	$(DOTNET) format Hecatonchire.sln --verify-no-changes
 	clang-format --dry-run -Werror $(NATIVE_SOURCES)
 
+man: host
+	$(DOTNET) run --project src/Manual --configuration $(CONFIGURATION) -- .
+
+deb: all
+	deploy/deb/build deb
+
 bench: all
 	bin/heca bench suite $(BENCH)
 
@@ -63,5 +71,5 @@ bench-check: all
 	bin/heca bench check $(BENCH)
 
 clean:
-	rm -rf bin native/build
+	rm -rf bin deb native/build
 	find src tests samples -type d \( -name bin -o -name obj \) -prune -exec rm -rf {} +

@@ -43,7 +43,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     public static readonly SettingDefinition Keys = new(
         "keys", "DIR", DefaultKeys(), "Where the keys live: sponsor.secret, sponsor.public and sponsor.admin, made at the first start")
     {
-        DefaultText = $"{HostKeys}, or for another user than root ~/.local/state/heca",
+        DefaultText = $"{HostKeys}, or for another user than root ~/.local/state/heca; as a service its StateDirectory",
         Example = HostKeys,
     };
 
@@ -96,6 +96,12 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     private static string DefaultKeys()
     {
+        // Where systemd has made a directory for this unit (StateDirectory=).
+        if (System.Environment.GetEnvironmentVariable("STATE_DIRECTORY") is { Length: > 0 } unit && !unit.Contains(':', StringComparison.Ordinal))
+        {
+            return unit;
+        }
+
         if (System.Environment.IsPrivilegedProcess)
         {
             return HostKeys;

@@ -48,6 +48,24 @@ public sealed class ManualTests
         Assert.All((string[])["heca_segment_allocate", "heca_segment_size", "HECA_ADVICE_PAGE_OUT", "pages_lost", "ENOSPC"], name => Assert.Contains(name, header, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Options_of_units_images_and_manifests_are_options()
+    {
+        var help = CommandHelp.Of("heca", Hecatonchire.Cli.Composition.CreateCommandLine());
+        HashSet<string> heca = [.. help.All.SelectMany(command => command.Options).Select(option => option.Name)];
+        HashSet<string> sponsor = [.. CommandHelp.Of("heca-sponsor", Hecatonchire.Sponsor.Cli.SponsorCommand.Create()).Options.Select(option => option.Name)];
+        foreach ((string file, string start, HashSet<string> known) in (IEnumerable<(string, string, HashSet<string>)>)[
+            ("kubernetes/sponsor.yaml", "- --", sponsor), ("kubernetes/program.yaml", "- --", [.. heca, "--protected-mode"]),
+            ("systemd/heca-sponsor.service", "ExecStart=", sponsor), ("systemd/heca-pager.service", "ExecStart=", heca),
+            ("container/sponsor.Containerfile", "#   docker run", [.. sponsor, "--network", "--ulimit"]), ("container/program.Containerfile", "#       run", heca)])
+        {
+            string[] options = [.. File.ReadLines(Path.Combine(Programs.Root, "deploy", file)).Where(line => line.TrimStart().StartsWith(start, StringComparison.Ordinal))
+                .SelectMany(line => line.Split(' ')).Where(word => word.StartsWith("--", StringComparison.Ordinal) && word != "--").Select(word => word.Split('=')[0])];
+            Assert.NotEmpty(options);
+            Assert.All(options, option => Assert.Contains(option, known));
+        }
+    }
+
     [Theory]
     [InlineData("heca", "run --tra", "--transport")]
     [InlineData("heca", "run --transport ", "auto rdma tcp")]
