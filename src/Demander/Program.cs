@@ -2,6 +2,7 @@ using Hecatonchire.Cli;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
 using Hecatonchire.Cli.Cluster;
+using Hecatonchire.Cli.Keys;
 using Hecatonchire.Cli.Run;
 using Hecatonchire.Cli.Segments;
 using Hecatonchire.Cli.Services;
@@ -19,6 +20,7 @@ return HecaCommandLine.Invoke(
         ClusterCommand.Create(),
         DrainCommand.Create(),
         OfferCommand.Create(),
+        KeyCommand.Create(),
         CheckCommand.Create(),
         VersionCommand.Create()),
     args);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
@@ -24,12 +25,14 @@ internal sealed partial class SponsorService(
     RdmaServer rdma,
     ControlServer control,
     ControlServerOptions controlOptions,
+    TrustedKeys trust,
     Enrolment enrolment,
     SponsorInstruments instruments,
     ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
 {
     private MetricsEndpoint? _metrics;
+    private PosixSignalRegistration? _hangup;
     private string? _noRdma;
 
     // Z85 has characters that the default encoder escapes for the sake of HTML.
@@ -41,6 +44,15 @@ internal sealed partial class SponsorService(
         data.Start();
         OfferRdma();
         control.Start();
+        if (trust.IsInForce)
+        {
+            _hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                trust.Ask();
+            });
+        }
+
         enrolment.Start(control.Port, controlOptions.Instance);
         _metrics = options.Metrics is null
             ? null
@@ -60,6 +72,7 @@ internal sealed partial class SponsorService(
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
+        _hangup?.Dispose();
         enrolment.Dispose();
         control.Dispose();
         data.Dispose();

@@ -93,6 +93,8 @@ internal sealed unsafe partial class ServingConnection
         }
 
         _isDemander = true;
+        Share = _context.Directory.ShareOf(_demander);
+        _context.NoteConnection(Share, 1);
         _context.Directory.CountConnection(_demander, 1);
         return WireStatus.Ok;
     }

@@ -15,6 +15,28 @@ internal sealed unsafe class ServingContext(ISlabDirectory directory, Guid spons
 
     public DataServerCounters Counters { get; } = new();
 
+    /// <summary>Who has data connections open: names, or demanders where there are none.</summary>
+    public int SharesOpen { get; private set; }
+
+    /// <summary>Of all that are open; 1 at least.</summary>
+    public int WeightOpen { get; private set; }
+
+    /// <summary>A connection of a share was opened (+1) or closed (-1).</summary>
+    public void NoteConnection(ServingShare share, int change)
+    {
+        if (share.Connections == 0)
+        {
+            share.WeightCounted = share.Weight;
+        }
+
+        share.Connections += change;
+        if (share.Connections == (change > 0 ? 1 : 0))
+        {
+            SharesOpen += change;
+            WeightOpen += change * share.WeightCounted;
+        }
+    }
+
     public IoVector* Vectors { get; private set; } =
         (IoVector*)NativeMemory.AllocZeroed(VectorsMax, (nuint)sizeof(IoVector));
 

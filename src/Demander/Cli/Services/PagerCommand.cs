@@ -123,7 +123,7 @@ internal static class PagerCommand
                 continue;
             }
 
-            PagerHost.ConnectTo(sponsor).Dispose();
+            PagerHost.ConnectTo(sponsor, key: options.Borrowing.Key).Dispose();
         }
     }
 
