@@ -194,6 +194,45 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
     }
 
     [Fact]
+    public void What_one_demander_had_is_zeros_for_the_next_and_his_old_keys_open_nothing()
+    {
+        const int Slabs = 64, Step = 64;
+        using Peer first = Join(), next = Join();
+        ulong[] slabs = [.. Enumerable.Range(0, Slabs).Select(_ => first.Borrow())];
+        new Span<byte>(_buffer, Step << PageSize.Shift).Fill(0x5E);
+        foreach (ulong slab in slabs)
+        {
+            for (uint slot = 0; slot < Slots; slot += Step)
+            {
+                Assert.Equal(DataStatus.Done, first.Do(isWrite: true, slab, slot, Step, _buffer));
+            }
+        }
+
+        // All of it, so that there is no other memory to lend; where it was is remembered.
+        var places = new Dictionary<ulong, uint>();
+        foreach (ulong slab in slabs)
+        {
+            Assert.True(first.Slabs.TryLocate(slab, 0, 1, out ulong address, out uint key));
+            places[address] = key;
+            Assert.Null(_store!.Free(first.Id, slab));
+        }
+
+        foreach (ulong slab in Enumerable.Range(0, Slabs).Select(_ => next.Borrow()).ToArray())
+        {
+            for (uint slot = 0; slot < Slots; slot += Step)
+            {
+                Assert.Equal(DataStatus.Done, next.Do(isWrite: false, slab, slot, Step, _buffer));
+                Assert.Equal(-1, new Span<byte>(_buffer, Step << PageSize.Shift).IndexOfAnyExcept((byte)0));
+            }
+        }
+
+        // The first of the old keys ends the connection.
+        (ulong where, uint old) = places.First();
+        first.Slabs.Set(slabs[0], where, Slots, old);
+        Assert.Equal(DataStatus.Refused, first.Do(isWrite: false, slabs[0], 0, 1, _buffer));
+    }
+
+    [Fact]
     public void Tokens_open_once_and_wrong_ones_never()
     {
         using Peer peer = Join();
@@ -388,6 +427,14 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
             Assert.Null(store.Expose(id, entry.Slab, connection.RemoteDomain, out ulong address, out uint key));
             Assert.True(slabs.Set(entry.Slab, address, Slots, key));
             return entry.Slab;
+        }
+
+        /// <summary>One request, to its end.</summary>
+        public DataStatus Do(bool isWrite, ulong slab, uint slot, int pages, byte* memory)
+        {
+            Assert.True(isWrite ? connection.TryPostWrite(1, slab, slot, pages, memory) : connection.TryPostRead(1, slab, slot, pages, memory));
+            connection.Submit();
+            return Assert.Single(Wait(1)).Status;
         }
 
         /// <summary>Waits, as a pager does, until so many requests have ended.</summary>
