@@ -21,11 +21,6 @@ internal sealed unsafe partial class DataServer
     /// <summary>While directly tried sockets keep coming up with work, or empty, the others are asked after every so many turns.</summary>
     private const int TurnsBetweenEpoll = 32;
 
-    /// <summary>What is moved in a round for all together while several want something: some 60 us of copying, and few enough calls.</summary>
-    private const long RoundBytes = 256 << 10;
-
-    private const long Unbounded = long.MaxValue;
-
     private const int LingerMs = 1_000;
     private const int RefusalMs = 5_000;
     private const int AcceptPauseMs = 100;
@@ -35,10 +30,6 @@ internal sealed unsafe partial class DataServer
     private CoreSeparation? _separation;
     private int _activeCount;
     private int _firstActive;
-
-    /// <summary>Of the loop; and what was moved since epoll was asked, while several share it.</summary>
-    private long _round;
-    private long _sharedBytes;
     private long _nextDeadline = long.MaxValue;
     private long _acceptAgain = long.MaxValue;
 
@@ -48,6 +39,7 @@ internal sealed unsafe partial class DataServer
     {
         EpollEvent* events = stackalloc EpollEvent[EventsMax];
         int turnsSinceEpoll = 0;
+        FairRounds rounds = _context.Rounds;
         _separation = new CoreSeparation();
         while (!_stop)
         {
@@ -58,9 +50,9 @@ internal sealed unsafe partial class DataServer
             }
 
             long now = Stopwatch.GetTimestamp();
-            _round++;
+            rounds.Next();
             bool worked = ServeActive(now);
-            if (_activeCount is > 0 and <= DirectMax && ++turnsSinceEpoll < TurnsBetweenEpoll && _sharedBytes < RoundBytes)
+            if (_activeCount is > 0 and <= DirectMax && ++turnsSinceEpoll < TurnsBetweenEpoll && rounds.Moved < FairRounds.RoundBytes)
             {
                 if (!worked)
                 {
@@ -72,14 +64,14 @@ internal sealed unsafe partial class DataServer
             }
 
             turnsSinceEpoll = 0;
-            _sharedBytes = 0;
+            rounds.TakeMoved();
             int timeout = _activeCount > 0 ? 0 : MillisecondsUntil(now, Math.Min(_nextDeadline, _acceptAgain));
             int count = Libc.EpollWait(_epoll, events, EventsMax, timeout);
             now = Stopwatch.GetTimestamp();
             for (int i = 0; i < count; i++)
             {
                 // Who has little credit uses it on another connection each time.
-                Handle(events[(int)((_round + i) % count)].Data, now);
+                Handle(events[(int)((rounds.Round + i) % count)].Data, now);
             }
 
             CheckDeadlines(now);
@@ -100,7 +92,7 @@ internal sealed unsafe partial class DataServer
             i = i < _activeCount ? i : 0;
             ServingConnection connection = _active[i];
             bool isTried = direct || connection.HasMore;
-            if (isTried && !HasCredit(connection, out long _))
+            if (isTried && _context.Rounds.CreditOf(connection.Share) <= 0)
             {
                 // It stays, and has its turn when it has credit: epoll does not announce what was received.
                 worked = true;
@@ -140,7 +132,7 @@ internal sealed unsafe partial class DataServer
 
     private void TakeEvent(ServingConnection connection, long now)
     {
-        if (!HasCredit(connection, out long _))
+        if (_context.Rounds.CreditOf(connection.Share) <= 0)
         {
             // Announced again in the next round.
             return;
@@ -162,18 +154,11 @@ internal sealed unsafe partial class DataServer
     /// <summary>One turn with a connection; true when it had work and is still open.</summary>
     private bool Turn(ServingConnection connection, long now)
     {
-        _ = HasCredit(connection, out long credit);
-        long budget = credit;
+        FairRounds rounds = _context.Rounds;
+        ServingShare? share = connection.Share;
+        long credit = rounds.CreditOf(share), budget = credit;
         ServeOutcome outcome = connection.Serve(ref budget);
-        if (credit != Unbounded)
-        {
-            _sharedBytes += credit - budget;
-            if (connection.Share is { } share)
-            {
-                share.Credit -= credit - budget;
-            }
-        }
-
+        rounds.Charge(share, credit, credit - budget);
         if (connection.IsRefusalNew)
         {
             Report(connection, now);
@@ -205,36 +190,6 @@ internal sealed unsafe partial class DataServer
         }
 
         return false;
-    }
-
-    /// <summary>
-    /// How many bytes may be moved for a connection now; false: none in this round. In each round of the loop whoever has connections open gets a part of
-    /// <see cref="RoundBytes"/> by his weight, so that who comes with a small request waits for no more than a round, however much others want. What is not used is not saved up, and who is
-    /// alone is not counted.
-    /// </summary>
-    private bool HasCredit(ServingConnection connection, out long credit)
-    {
-        if (_context.SharesOpen <= 1)
-        {
-            credit = Unbounded;
-            return true;
-        }
-
-        if (connection.Share is not { } share)
-        {
-            credit = RoundBytes;
-            return true;
-        }
-
-        if (share.Round != _round)
-        {
-            long part = RoundBytes * share.Weight / Math.Max(1, _context.WeightOpen);
-            share.Credit = _round - share.Round > RoundBytes ? part : Math.Min(part, share.Credit + (part * (_round - share.Round)));
-            share.Round = _round;
-        }
-
-        credit = share.Credit;
-        return credit > 0;
     }
 
     private void Deactivate(ServingConnection connection)

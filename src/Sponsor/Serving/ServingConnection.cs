@@ -173,7 +173,7 @@ internal sealed unsafe partial class ServingConnection : IDisposable
         if (_isDemander)
         {
             _isDemander = false;
-            _context.NoteConnection(Share!, -1);
+            _context.Rounds.NoteConnection(Share!, -1);
             _context.Directory.CountConnection(_demander, -1);
         }
     }

@@ -110,6 +110,11 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
                 return null;
             }
 
+            if (who is not null && _byId.Values.Count(demander => demander.Account?.Name == who.Name) >= _options.DemandersPerNameMax)
+            {
+                return new Refusal(ErrorCode.Full, $"'{who.Name}' has {_options.DemandersPerNameMax} demanders here and gets no more");
+            }
+
             int slot = Array.IndexOf(_byHandle, null);
             if (slot < 0)
             {
