@@ -60,22 +60,24 @@ public sealed unsafe class FuzzTests : IDisposable
         [
             ("pager's metrics", Listeners.Http(_pagerMetrics)), ("status", Listeners.Unix(Path.Combine(_directory, $"{heca.Id}.sock"), "{}"u8.ToArray())),
             ("segments", Listeners.Unix(Path.Combine(_directory, $"{heca.Id}.segments"), """{"resize": {"id": "00112233445566778899aabbccddeeff", "bytes": 1048576, "change": "grow"}}"""u8.ToArray())),
-            ("handover", Listeners.Unix(HandoverOf(heca), new byte[128])),
+            ("handover", Listeners.Handover(HandoverOf(heca))),
         ];
         Send(ofPager, _frames / 4, _seed ^ 2);
         Footprint pagerBefore = Footprint.Of(heca.Id);
 
         Send([.. ofSponsor, .. ofPager], _frames, _seed);
 
-        Assert.False(heca.HasExited, $"{Replay}: heca run has ended: {(heca.HasExited ? error.Result : "")}");
+        Assert.False(heca.HasExited, $"{Replay}: heca run has ended: {(heca.HasExited ? Said(error) : "")}");
         AssertSame(heca.Id, pagerBefore, "heca run");
         File.WriteAllText(Stop, "");
         Assert.True(heca.WaitForExit(s_patience), $"{Replay}: the program hangs");
-        Assert.True(heca.ExitCode == 0, $"{Replay}: the program ended with {heca.ExitCode}: {error.Result}");
-        Assert.True(int.Parse(output.Result.Trim().Split('\n')[^1], CultureInfo.InvariantCulture) > 0, $"{Replay}: the program verified nothing");
+        Assert.True(heca.ExitCode == 0, $"{Replay}: the program ended with {heca.ExitCode}: {Said(error)}");
+        Assert.True(int.Parse(Said(output).Split('\n')[^1], CultureInfo.InvariantCulture) > 0, $"{Replay}: the program verified nothing");
         AssertSame(sponsor.Id, sponsorBefore, "heca-sponsor");
         Assert.Equal(slab, Assert.Single(demander.ListSlabs()).Slab);
     }
+
+    private static string Said(Task<string> stream) => stream.WaitAsync(s_patience).GetAwaiter().GetResult().Trim();
 
     private string Replay => $"HECA_SEED={_seed} HECA_FRAMES={_frames}";
 
@@ -106,7 +108,7 @@ public sealed unsafe class FuzzTests : IDisposable
         ];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
-        Assert.Empty(failures.OfType<string>());
+        Assert.True(failures.All(failure => failure is null), string.Join('\n', failures.OfType<string>()));
     }
 
     /// <summary>What is on its way out is waited for.</summary>

@@ -1,10 +1,12 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using Hecatonchire.Control;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
+using Hecatonchire.Handover;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Tests.Fuzz;
@@ -143,6 +145,34 @@ internal static class Listeners
     {
         Exchange(new UnixDomainSocketEndPoint(path), random.Next(10) == 0 ? Mutation.Noise(random, random.Next(6000)) : Mutation.Of(right.Span, random), random);
         return 1;
+    };
+
+    /// <summary>Packets to the socket that programs hand their userfaultfd over on, none with a descriptor.</summary>
+    public static Malformed Handover(string path) => random =>
+    {
+        HandoverMessage hello = new() { Magic = HandoverAbi.Magic, Version = HandoverAbi.Version, Kind = random.Next(2) == 0 ? HandoverAbi.Hello : HandoverAbi.Enable };
+        ReadOnlySpan<byte> right = MemoryMarshal.AsBytes(new ReadOnlySpan<HandoverMessage>(in hello));
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified) { SendTimeout = TimeMs, ReceiveTimeout = TimeMs };
+        socket.Connect(new UnixDomainSocketEndPoint(path));
+        int packets = random.Next(1, 4);
+        try
+        {
+            for (int i = 0; i < packets; i++)
+            {
+                _ = socket.Send(random.Next(10) == 0 ? Mutation.Noise(random, random.Next(300)) : random.Next(3) == 0 ? right : Mutation.Of(right, random));
+            }
+
+            if (random.Next(2) == 0)
+            {
+                _ = socket.Receive(new byte[256]);
+            }
+        }
+        catch (SocketException failure) when (failure.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
+        {
+            // Refused at the first packet.
+        }
+
+        return packets;
     };
 
     /// <summary>Sends, in pieces, takes what comes or does not, and goes in one way or another.</summary>

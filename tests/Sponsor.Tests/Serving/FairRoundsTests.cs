@@ -23,6 +23,7 @@ public sealed unsafe class FairRoundsTests
         Assert.Equal(0, rounds.Moved);
         ServingShare other = new();
         rounds.NoteConnection(other, 1);
+        rounds.Next();
         Assert.InRange(rounds.CreditOf(share), 1, FairRounds.RoundBytes);
         rounds.NoteConnection(other, -1);
         Assert.Equal((1, FairRounds.Unbounded), (rounds.Open, rounds.CreditOf(share)));
