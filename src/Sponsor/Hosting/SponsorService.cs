@@ -44,8 +44,9 @@ internal sealed partial class SponsorService(
         data.Start();
         OfferRdma();
         control.Start();
-        if (trust.IsInForce)
+        if (!options.ExitWithStdin)
         {
+            // Of a daemon it asks to read its files again; one without a trust file must not end by it, with all that it has lent.
             _hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
             {
                 context.Cancel = true;
