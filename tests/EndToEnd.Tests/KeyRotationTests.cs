@@ -26,10 +26,10 @@ public sealed class KeyRotationTests : IDisposable
         Command("key", "trust", "alice", Public, "--quota", "128MiB", "--trust", Trust);
         using var sponsor = new SponsorProcess("256MiB", "--trust", Trust);
         using var paged = new PagedProgram(Borrowing.From(sponsor.Endpoint) with { Key = new DemanderKey(Secret) }, "8MiB");
-        using Process program = paged.Start(Programs.Test, ["walk", "64", "4", "40000"]);
+        using Process program = paged.Start(Programs.Test, ["walk", "64", "4", "30000"]);
         Assert.True(SpinWait.SpinUntil(() => paged.Host.IsServing, s_deadline), "the program does not come");
         int changes = 0;
-        while (!program.HasExited && changes < 3)
+        while (!program.HasExited && changes < 2)
         {
             string old = File.ReadAllText(Public).Trim();
             Command("key", "new", "--replace", "--key", Secret);

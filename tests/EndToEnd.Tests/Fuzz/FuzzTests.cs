@@ -120,7 +120,8 @@ public sealed unsafe class FuzzTests : IDisposable
 
     private Process Start(SponsorProcess sponsor, string key)
     {
-        string script = $"n=0; while [ ! -e {Stop} ]; do {Programs.Test} walk 32 2 20000 >&2 || exit 9; n=$((n+1)); done; echo $n";
+        // A test that is killed tells nobody to stop.
+        string script = $"n=0; while [ ! -e {Stop} ] && kill -0 {Environment.ProcessId}; do {Programs.Test} walk 32 2 20000 >&2 || exit 9; n=$((n+1)); done; echo $n";
         var start = new ProcessStartInfo(
             Programs.Heca,
             ["run", .. HecaRun.Naming([sponsor]), "--key", key, "--local", "8MiB", "--capture", "no", "--log-level", "none", "--metrics", $"127.0.0.1:{_pagerMetrics}", "--", "/bin/sh", "-c", script])
