@@ -162,6 +162,19 @@ public sealed unsafe class TrustTests : IDisposable
     }
 
     [Fact]
+    public void One_name_does_not_take_the_places_of_all_demanders()
+    {
+        using var store = new Hecatonchire.Sponsor.Slabs.SlabStore(new() { OfferedBytes = 0, DemandersMax = 8, DemandersPerNameMax = 2 }, _time);
+        TrustEntry alice = new("alice", "a"), another = new("alice", "b"), bob = new("bob", "c");
+        Guid first = Guid.NewGuid();
+        Assert.Null(store.Greet(first, "1", alice.Key, alice));
+        Assert.Null(store.Greet(Guid.NewGuid(), "2", another.Key, another));
+        Assert.Equal("'alice' has 2 demanders here and gets no more", store.Greet(Guid.NewGuid(), "3", alice.Key, alice)?.Message);
+        Assert.Null(store.Greet(first, "1", another.Key, another));
+        Assert.Null(store.Greet(Guid.NewGuid(), "4", bob.Key, bob));
+    }
+
+    [Fact]
     public void The_id_of_a_demander_does_nothing_for_who_has_the_key_of_another()
     {
         (string path, CurveKeyPair keys) = NewKey("alice");
