@@ -276,35 +276,36 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
     {
         using Peer peer = Join();
         ulong slab = peer.Borrow();
-        nint channel, id, domain;
-        int descriptor;
-        RdmaQueue queue = default;
-        Assert.Equal(0, RdmaLibrary.OpenChannel(&channel, &descriptor));
-        Assert.Equal(0, RdmaLibrary.OpenId(channel, &id));
-        byte[] address = [.. new IPEndPoint(_address!, _server!.Port).Serialize().Buffer.Span];
-        byte* garbage = stackalloc byte[256];
-        new Span<byte>(garbage, 256).Fill(0xA5);
-        fixed (byte* at = address)
-        {
-            Assert.Equal(0, RdmaLibrary.ResolveAddress(id, at, 5000));
-        }
-
-        Assert.Equal(RdmaEventKind.AddressResolved, Next(channel).Kind);
-        Assert.Equal(0, RdmaLibrary.ResolveRoute(id, 5000));
-        Assert.Equal(RdmaEventKind.RouteResolved, Next(channel).Kind);
-        Assert.Equal(0, RdmaLibrary.OpenDomain(id, &domain));
-        var options = new RdmaQueueOptions { Requests = 4, Receives = 1 };
-        Assert.Equal(0, RdmaLibrary.OpenQueue(id, domain, &options, &queue));
-        Assert.Equal(0, RdmaLibrary.Connect(id, garbage, bytes, 1));
-        RdmaEvent refused = Next(channel);
-        Assert.Equal(RdmaEventKind.Rejected, refused.Kind);
-        Assert.Equal((uint)WireStatus.Malformed, ((RdmaWelcome*)refused.PrivateData)->Status);
-        RdmaLibrary.CloseId(id, &queue);
-        Assert.Equal(0, RdmaLibrary.CloseDomain(domain));
-        RdmaLibrary.CloseChannel(channel);
+        byte[] garbage = new byte[bytes];
+        Array.Fill(garbage, (byte)0xA5);
+        Assert.Equal(WireStatus.Malformed, Refuse(garbage));
         Assert.True(peer.Connection.TryPostRead(1, slab, 0, 1, _buffer));
         peer.Connection.Submit();
         Assert.Equal(DataStatus.Done, Assert.Single(peer.Wait(1)).Status);
+    }
+
+    [Fact]
+    public void Private_data_from_a_seed_is_refused_each_time_and_leaves_nothing_behind()
+    {
+        int frames = int.Parse(Environment.GetEnvironmentVariable("HECA_FRAMES") is { Length: > 0 } given ? given : "100", System.Globalization.CultureInfo.InvariantCulture);
+        var random = new Random(4711);
+        using Peer peer = Join();
+        ulong slab = peer.Borrow();
+        byte[] right = new byte[RdmaHello.Bytes];
+        for (int i = 0; i < frames; i++)
+        {
+            // The token is nobody's, so that what is right by chance is refused too.
+            RdmaHello hello = new() { Magic = Frames.OpenMagic, Version = Frames.Version, Kind = Frames.KindHello };
+            new ReadOnlySpan<byte>(&hello, RdmaHello.Bytes).CopyTo(right);
+            random.NextBytes(right.AsSpan(RdmaHello.Bytes - Frames.TokenBytes));
+            byte[] sent = random.Next(4) == 0 ? Fuzz.Mutation.Noise(random, random.Next(RdmaHello.Bytes + 1)) : Fuzz.Mutation.Of(right, random);
+            Assert.Contains(
+                Refuse(sent.AsSpan(0, Math.Min(sent.Length, RdmaHello.Bytes))), (WireStatus[])[WireStatus.Malformed, WireStatus.Version, WireStatus.Token]);
+        }
+
+        Eventually(() => _server!.ConnectionsOpen == 1);
+        Assert.Equal(SlabBytes, _server!.ExposedBytes);
+        Assert.Equal(DataStatus.Done, peer.Do(isWrite: false, slab, 0, 1, _buffer));
     }
 
     [Fact]
@@ -372,6 +373,38 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         }
 
         Assert.True(expected.AsSpan().SequenceEqual(new Span<byte>(page, PageSize.Bytes)), $"slot {slot} is not of version {version}");
+    }
+
+    /// <summary>A connection request with that private data, and what its rejection says.</summary>
+    private WireStatus Refuse(ReadOnlySpan<byte> privateData)
+    {
+        nint channel, id, domain;
+        int descriptor;
+        RdmaQueue queue = default;
+        Assert.Equal(0, RdmaLibrary.OpenChannel(&channel, &descriptor));
+        Assert.Equal(0, RdmaLibrary.OpenId(channel, &id));
+        byte[] address = [.. new IPEndPoint(_address!, _server!.Port).Serialize().Buffer.Span];
+        fixed (byte* at = address)
+        {
+            Assert.Equal(0, RdmaLibrary.ResolveAddress(id, at, 5000));
+        }
+
+        Assert.Equal(RdmaEventKind.AddressResolved, Next(channel).Kind);
+        Assert.Equal(0, RdmaLibrary.ResolveRoute(id, 5000));
+        Assert.Equal(RdmaEventKind.RouteResolved, Next(channel).Kind);
+        Assert.Equal(0, RdmaLibrary.OpenDomain(id, &domain));
+        var options = new RdmaQueueOptions { Requests = 4, Receives = 1 };
+        Assert.Equal(0, RdmaLibrary.OpenQueue(id, domain, &options, &queue));
+        byte* data = stackalloc byte[256];
+        privateData.CopyTo(new Span<byte>(data, 256));
+        Assert.Equal(0, RdmaLibrary.Connect(id, data, (byte)privateData.Length, 1));
+        RdmaEvent refused = Next(channel);
+        Assert.Equal(RdmaEventKind.Rejected, refused.Kind);
+        WireStatus status = (WireStatus)((RdmaWelcome*)refused.PrivateData)->Status;
+        RdmaLibrary.CloseId(id, &queue);
+        Assert.Equal(0, RdmaLibrary.CloseDomain(domain));
+        RdmaLibrary.CloseChannel(channel);
+        return status;
     }
 
     private static RdmaEvent Next(nint channel)
