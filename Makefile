@@ -4,6 +4,7 @@
 # make test-vm      in virtual machines with Debian's kernels: what this host's cannot show (cgroup v2, older kernels, two hosts, verbs); CHECKS='...': only these
 # make compare-vm   perftest, swap on a network block device and heca with the same work in such a machine: a table
 # make soak         programs that know every page of theirs, while sponsors, pagers and the network fail: ten minutes, SECONDS=n; SEED=n replays a schedule
+# make fuzz         malformed frames at every listener of both daemons, FRAMES=n at each (a million) while a program verifies its pages; SEED=n replays them
 # make check        formatting
 # make man          manual pages, shell completion and configuration files under deploy/, from the help texts and heca.h
 # make deb          Debian packages of both programs, under deb/
@@ -21,7 +22,7 @@ NATIVE_SOURCES = $(shell find native samples/c -name build -prune -o -name '*.[c
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: all host demo test test-vm compare-vm soak check man deb bench bench-check clean
+.PHONY: all host demo test test-vm compare-vm soak fuzz check man deb bench bench-check clean
 
 all: host
 	$(PUBLISH) src/Sponsor/Hecatonchire.Sponsor.csproj
@@ -52,6 +53,11 @@ soak:
 	@scripts/ensure-host.sh test
 	$(DOTNET) build --nologo --verbosity quiet --configuration $(CONFIGURATION) tests/EndToEnd.Tests
 	HECA_SOAK=$(or $(SECONDS),600) HECA_SEED=$(SEED) tests/EndToEnd.Tests/bin/$(CONFIGURATION)/net10.0/EndToEnd.Tests -class '*.ConsistencyTests' -noLogo -noColor
+
+fuzz:
+	@scripts/ensure-host.sh test
+	$(DOTNET) build --nologo --verbosity quiet --configuration $(CONFIGURATION) tests/EndToEnd.Tests
+	HECA_FRAMES=$(or $(FRAMES),1000000) HECA_SEED=$(SEED) tests/EndToEnd.Tests/bin/$(CONFIGURATION)/net10.0/EndToEnd.Tests -class '*.FuzzTests' -noLogo -noColor -showLiveOutput
 
 check:
 	@scripts/ensure-host.sh check

@@ -194,6 +194,45 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
     }
 
     [Fact]
+    public void What_one_demander_had_is_zeros_for_the_next_and_his_old_keys_open_nothing()
+    {
+        const int Slabs = 64, Step = 64;
+        using Peer first = Join(), next = Join();
+        ulong[] slabs = [.. Enumerable.Range(0, Slabs).Select(_ => first.Borrow())];
+        new Span<byte>(_buffer, Step << PageSize.Shift).Fill(0x5E);
+        foreach (ulong slab in slabs)
+        {
+            for (uint slot = 0; slot < Slots; slot += Step)
+            {
+                Assert.Equal(DataStatus.Done, first.Do(isWrite: true, slab, slot, Step, _buffer));
+            }
+        }
+
+        // All of it, so that there is no other memory to lend; where it was is remembered.
+        var places = new Dictionary<ulong, uint>();
+        foreach (ulong slab in slabs)
+        {
+            Assert.True(first.Slabs.TryLocate(slab, 0, 1, out ulong address, out uint key));
+            places[address] = key;
+            Assert.Null(_store!.Free(first.Id, slab));
+        }
+
+        foreach (ulong slab in Enumerable.Range(0, Slabs).Select(_ => next.Borrow()).ToArray())
+        {
+            for (uint slot = 0; slot < Slots; slot += Step)
+            {
+                Assert.Equal(DataStatus.Done, next.Do(isWrite: false, slab, slot, Step, _buffer));
+                Assert.Equal(-1, new Span<byte>(_buffer, Step << PageSize.Shift).IndexOfAnyExcept((byte)0));
+            }
+        }
+
+        // The first of the old keys ends the connection.
+        (ulong where, uint old) = places.First();
+        first.Slabs.Set(slabs[0], where, Slots, old);
+        Assert.Equal(DataStatus.Refused, first.Do(isWrite: false, slabs[0], 0, 1, _buffer));
+    }
+
+    [Fact]
     public void Tokens_open_once_and_wrong_ones_never()
     {
         using Peer peer = Join();
@@ -237,35 +276,36 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
     {
         using Peer peer = Join();
         ulong slab = peer.Borrow();
-        nint channel, id, domain;
-        int descriptor;
-        RdmaQueue queue = default;
-        Assert.Equal(0, RdmaLibrary.OpenChannel(&channel, &descriptor));
-        Assert.Equal(0, RdmaLibrary.OpenId(channel, &id));
-        byte[] address = [.. new IPEndPoint(_address!, _server!.Port).Serialize().Buffer.Span];
-        byte* garbage = stackalloc byte[256];
-        new Span<byte>(garbage, 256).Fill(0xA5);
-        fixed (byte* at = address)
-        {
-            Assert.Equal(0, RdmaLibrary.ResolveAddress(id, at, 5000));
-        }
-
-        Assert.Equal(RdmaEventKind.AddressResolved, Next(channel).Kind);
-        Assert.Equal(0, RdmaLibrary.ResolveRoute(id, 5000));
-        Assert.Equal(RdmaEventKind.RouteResolved, Next(channel).Kind);
-        Assert.Equal(0, RdmaLibrary.OpenDomain(id, &domain));
-        var options = new RdmaQueueOptions { Requests = 4, Receives = 1 };
-        Assert.Equal(0, RdmaLibrary.OpenQueue(id, domain, &options, &queue));
-        Assert.Equal(0, RdmaLibrary.Connect(id, garbage, bytes, 1));
-        RdmaEvent refused = Next(channel);
-        Assert.Equal(RdmaEventKind.Rejected, refused.Kind);
-        Assert.Equal((uint)WireStatus.Malformed, ((RdmaWelcome*)refused.PrivateData)->Status);
-        RdmaLibrary.CloseId(id, &queue);
-        Assert.Equal(0, RdmaLibrary.CloseDomain(domain));
-        RdmaLibrary.CloseChannel(channel);
+        byte[] garbage = new byte[bytes];
+        Array.Fill(garbage, (byte)0xA5);
+        Assert.Equal(WireStatus.Malformed, Refuse(garbage));
         Assert.True(peer.Connection.TryPostRead(1, slab, 0, 1, _buffer));
         peer.Connection.Submit();
         Assert.Equal(DataStatus.Done, Assert.Single(peer.Wait(1)).Status);
+    }
+
+    [Fact]
+    public void Private_data_from_a_seed_is_refused_each_time_and_leaves_nothing_behind()
+    {
+        int frames = int.Parse(Environment.GetEnvironmentVariable("HECA_FRAMES") is { Length: > 0 } given ? given : "100", System.Globalization.CultureInfo.InvariantCulture);
+        var random = new Random(4711);
+        using Peer peer = Join();
+        ulong slab = peer.Borrow();
+        byte[] right = new byte[RdmaHello.Bytes];
+        for (int i = 0; i < frames; i++)
+        {
+            // The token is nobody's, so that what is right by chance is refused too.
+            RdmaHello hello = new() { Magic = Frames.OpenMagic, Version = Frames.Version, Kind = Frames.KindHello };
+            new ReadOnlySpan<byte>(&hello, RdmaHello.Bytes).CopyTo(right);
+            random.NextBytes(right.AsSpan(RdmaHello.Bytes - Frames.TokenBytes));
+            byte[] sent = random.Next(4) == 0 ? Fuzz.Mutation.Noise(random, random.Next(RdmaHello.Bytes + 1)) : Fuzz.Mutation.Of(right, random);
+            Assert.Contains(
+                Refuse(sent.AsSpan(0, Math.Min(sent.Length, RdmaHello.Bytes))), (WireStatus[])[WireStatus.Malformed, WireStatus.Version, WireStatus.Token]);
+        }
+
+        Eventually(() => _server!.ConnectionsOpen == 1);
+        Assert.Equal(SlabBytes, _server!.ExposedBytes);
+        Assert.Equal(DataStatus.Done, peer.Do(isWrite: false, slab, 0, 1, _buffer));
     }
 
     [Fact]
@@ -335,6 +375,38 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
         Assert.True(expected.AsSpan().SequenceEqual(new Span<byte>(page, PageSize.Bytes)), $"slot {slot} is not of version {version}");
     }
 
+    /// <summary>A connection request with that private data, and what its rejection says.</summary>
+    private WireStatus Refuse(ReadOnlySpan<byte> privateData)
+    {
+        nint channel, id, domain;
+        int descriptor;
+        RdmaQueue queue = default;
+        Assert.Equal(0, RdmaLibrary.OpenChannel(&channel, &descriptor));
+        Assert.Equal(0, RdmaLibrary.OpenId(channel, &id));
+        byte[] address = [.. new IPEndPoint(_address!, _server!.Port).Serialize().Buffer.Span];
+        fixed (byte* at = address)
+        {
+            Assert.Equal(0, RdmaLibrary.ResolveAddress(id, at, 5000));
+        }
+
+        Assert.Equal(RdmaEventKind.AddressResolved, Next(channel).Kind);
+        Assert.Equal(0, RdmaLibrary.ResolveRoute(id, 5000));
+        Assert.Equal(RdmaEventKind.RouteResolved, Next(channel).Kind);
+        Assert.Equal(0, RdmaLibrary.OpenDomain(id, &domain));
+        var options = new RdmaQueueOptions { Requests = 4, Receives = 1 };
+        Assert.Equal(0, RdmaLibrary.OpenQueue(id, domain, &options, &queue));
+        byte* data = stackalloc byte[256];
+        privateData.CopyTo(new Span<byte>(data, 256));
+        Assert.Equal(0, RdmaLibrary.Connect(id, data, (byte)privateData.Length, 1));
+        RdmaEvent refused = Next(channel);
+        Assert.Equal(RdmaEventKind.Rejected, refused.Kind);
+        WireStatus status = (WireStatus)((RdmaWelcome*)refused.PrivateData)->Status;
+        RdmaLibrary.CloseId(id, &queue);
+        Assert.Equal(0, RdmaLibrary.CloseDomain(domain));
+        RdmaLibrary.CloseChannel(channel);
+        return status;
+    }
+
     private static RdmaEvent Next(nint channel)
     {
         RdmaEvent received;
@@ -388,6 +460,14 @@ public sealed unsafe class RdmaDataPlaneTests : IDisposable
             Assert.Null(store.Expose(id, entry.Slab, connection.RemoteDomain, out ulong address, out uint key));
             Assert.True(slabs.Set(entry.Slab, address, Slots, key));
             return entry.Slab;
+        }
+
+        /// <summary>One request, to its end.</summary>
+        public DataStatus Do(bool isWrite, ulong slab, uint slot, int pages, byte* memory)
+        {
+            Assert.True(isWrite ? connection.TryPostWrite(1, slab, slot, pages, memory) : connection.TryPostRead(1, slab, slot, pages, memory));
+            connection.Submit();
+            return Assert.Single(Wait(1)).Status;
         }
 
         /// <summary>Waits, as a pager does, until so many requests have ended.</summary>

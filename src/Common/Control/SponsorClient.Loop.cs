@@ -107,11 +107,61 @@ internal sealed partial class SponsorClient
             return;
         }
 
+        if (answer is ErrorAnswer { Code: ErrorCode.NotTrusted } && TryChangeKey())
+        {
+            Repeat(pending);
+            return;
+        }
+
         Note(pending.Request, answer);
         if (!pending.TryComplete(answer))
         {
             GiveBack(answer);
         }
+    }
+
+    /// <summary>Reads the key file anew; true when it has another key than before, which is in use from now on.</summary>
+    private bool TryChangeKey()
+    {
+        CurveKeyPair before = _keys;
+        try
+        {
+            if (_options.Key?.Load() is not { } keys || keys == before)
+            {
+                return false;
+            }
+
+            _keys = keys;
+            ZmqSocket old = _socket;
+            _socket = OpenSocket();
+            old.Dispose();
+            return true;
+        }
+        catch (Exception failure) when (failure is IOException or ZmqException)
+        {
+            // Half a change, by whoever is making it: the refusal stands until the next look.
+            _keys = before;
+            return false;
+        }
+    }
+
+    /// <summary>What went over the connection with the old key was not carried out, or will not be: it goes again, after a hello, in its order.</summary>
+    private void Repeat(Pending refused)
+    {
+        List<Pending> again = [refused, .. _inFlight.OrderBy(request => request.Key).Select(request => request.Value)];
+        _inFlight.Clear();
+        _greeting = false;
+        if (again.Find(pending => pending.Request is HelloRequest) is { } hello)
+        {
+            Send(hello);
+            _greeting = true;
+        }
+        else
+        {
+            Greet();
+        }
+
+        _afterHello.AddRange(again.Where(pending => pending.Request is not HelloRequest));
     }
 
     /// <summary>An allocation that nobody waits for any more must not stay lent.</summary>

@@ -31,11 +31,15 @@ internal sealed partial class SponsorClient : IDisposable
     private readonly string _name;
     private readonly SponsorClientOptions _options;
     private readonly ZmqContext _context;
-    private readonly ZmqSocket _socket;
+    private readonly string _publicKey;
     private readonly WakeSignal _wake = new();
     private readonly ConcurrentQueue<Pending> _outbox = new();
     private readonly ConcurrentDictionary<ulong, long> _slabs = new();
     private readonly Thread _thread;
+
+    // Replaced on the client's thread, when the key is another.
+    private ZmqSocket _socket;
+    private CurveKeyPair _keys;
     private ulong _lastId;
     private int _disposed;
     private volatile bool _stop;
@@ -47,19 +51,21 @@ internal sealed partial class SponsorClient : IDisposable
         _demander = demander;
         _name = Shorten(name);
         _options = options;
+        _publicKey = publicKey;
         _context = ZmqContext.Create();
         try
         {
-            // The sponsor knows no demanders' keys: its own public key is what admits, this pair is made for the connection.
-            _socket = ZmqSocket.CreateDealer(_context, CurveKeyPair.Create(), publicKey);
-            _socket.Connect(host, port);
+            // To a sponsor that knows no demanders' keys its own public key is what admits, and any pair will do.
+            _keys = options.Key?.Load() ?? CurveKeyPair.Create();
+            _socket = OpenSocket();
         }
-        catch (ZmqException failure)
+        catch (Exception failure) when (failure is ZmqException or IOException)
         {
-            _socket?.Dispose();
             _context.Dispose();
             _wake.Dispose();
-            throw new SponsorException(SponsorErrorCode.Unreachable, $"{failure.Message}: check the sponsor's HOST:PORT");
+            throw failure is ZmqException
+                ? new SponsorException(SponsorErrorCode.Unreachable, $"{failure.Message}: check the sponsor's HOST:PORT")
+                : new SponsorException(SponsorErrorCode.Refused, failure.Message);
         }
 
         _lastAnswer = Stopwatch.GetTimestamp();
@@ -175,6 +181,21 @@ internal sealed partial class SponsorClient : IDisposable
         _wake.Dispose();
     }
 
+    private ZmqSocket OpenSocket()
+    {
+        ZmqSocket socket = ZmqSocket.CreateDealer(_context, _keys, _publicKey);
+        try
+        {
+            socket.Connect(_host, _port);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     private T Ask<T>(Func<ulong, ControlRequest> make, TimeSpan? timeout = null)
         where T : ControlAnswer => Ask<T>(make, pending => pending.Wait(timeout ?? _options.RequestTimeout) || pending.Abandon());
 
@@ -227,6 +248,11 @@ internal sealed partial class SponsorClient : IDisposable
     private SponsorException ErrorFrom(ErrorAnswer error) => error.Code switch
     {
         ErrorCode.NotAllowed => Error(SponsorErrorCode.Refused, $"does not allow it: {error.Message}"),
+        ErrorCode.NotTrusted when _options.Key is null => Error(
+            SponsorErrorCode.NotTrusted, "serves only keys that it trusts, and this demander has none of its own: make one with heca key new, and have the sponsor's operator trust it"),
+        ErrorCode.NotTrusted => Error(
+            SponsorErrorCode.NotTrusted, $"does not trust the key in {_options.Key.Path}: {error.Message}; its operator can, with heca key trust NAME '{_keys.PublicZ85}'"),
+        ErrorCode.Quota => Error(SponsorErrorCode.Full, $"lends no more to this demander's key: {error.Message}; have its operator raise the quota, or use another sponsor"),
         ErrorCode.Full => Error(SponsorErrorCode.Full, $"is full: {error.Message}; give it more --memory or use another sponsor"),
         ErrorCode.Version => Error(SponsorErrorCode.Version, $"speaks another protocol: {error.Message}; update the older of the two"),
         ErrorCode.NoSuchSlab => Error(SponsorErrorCode.NoSuchSlab, error.Message),

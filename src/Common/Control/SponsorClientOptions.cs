@@ -1,8 +1,13 @@
+using Hecatonchire.Control.Keys;
+
 namespace Hecatonchire.Control;
 
 /// <summary>The times of a <see cref="SponsorClient"/>. The defaults are right outside of tests.</summary>
 internal sealed record SponsorClientOptions
 {
+    /// <summary>The key pair to show, where sponsors ask for one; null: one is made for the connection.</summary>
+    public DemanderKey? Key { get; init; }
+
     /// <summary>How long a request waits for its answer; also what <see cref="SponsorClient.Connect"/> waits for the first.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -23,6 +23,9 @@ internal enum SponsorErrorCode
     /// <summary>The sponsor has lost what it lent: it was restarted, or freed a demander it had not heard of for too long.</summary>
     Lost,
 
+    /// <summary>The sponsor serves only keys that it trusts, and this demander's is none of them, any more or yet.</summary>
+    NotTrusted,
+
     /// <summary>The sponsor refused the request as wrong: a size between its limits, for example, or a key that is none.</summary>
     Refused,
 }

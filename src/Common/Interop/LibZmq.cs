@@ -12,6 +12,13 @@ internal struct ZmqPollItem
     public short Returned;
 }
 
+/// <summary>zmq_msg_t: opaque, 64 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 64)]
+internal struct ZmqMessage
+{
+    private readonly nint _alignment;
+}
+
 /// <summary>
 /// What the control plane uses of libzmq 4 (zmq.h), one to one. A failed call returns -1 or null with errno, which libzmq
 /// shares with libc. A first call throws <see cref="DllNotFoundException"/> where the library is not installed;
@@ -69,6 +76,26 @@ internal static unsafe partial class LibZmq
     [LibraryImport(Library, EntryPoint = "zmq_curve_public", SetLastError = true)]
     public static partial int DerivePublicKey(byte* publicZ85, byte* secretZ85);
 
+    [LibraryImport(Library, EntryPoint = "zmq_z85_encode")]
+    public static partial byte* EncodeZ85(byte* text, byte* bytes, nuint length);
+
+    [LibraryImport(Library, EntryPoint = "zmq_msg_init")]
+    public static partial int OpenMessage(ZmqMessage* message);
+
+    [LibraryImport(Library, EntryPoint = "zmq_msg_recv", SetLastError = true)]
+    public static partial int ReceiveMessage(ZmqMessage* message, nint socket, int flags);
+
+    [LibraryImport(Library, EntryPoint = "zmq_msg_data")]
+    public static partial void* MessageData(ZmqMessage* message);
+
+    /// <summary>Null where the message has no such property. Valid as long as the message.</summary>
+    [LibraryImport(Library, EntryPoint = "zmq_msg_gets", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial byte* MessageProperty(ZmqMessage* message, string property);
+
+    [LibraryImport(Library, EntryPoint = "zmq_msg_close")]
+    public static partial int CloseMessage(ZmqMessage* message);
+
+    public const int ZMQ_REP = 4;
     public const int ZMQ_DEALER = 5, ZMQ_ROUTER = 6;
     public const int ZMQ_RCVMORE = 13, ZMQ_LINGER = 17, ZMQ_RECONNECT_IVL = 18, ZMQ_RECONNECT_IVL_MAX = 21, ZMQ_MAXMSGSIZE = 22,
         ZMQ_SNDHWM = 23, ZMQ_RCVHWM = 24, ZMQ_LAST_ENDPOINT = 32, ZMQ_IPV6 = 42, ZMQ_CURVE_SERVER = 47,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Hecatonchire.Cli;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Interop;
 using Hecatonchire.Metrics;
@@ -72,9 +73,9 @@ internal sealed unsafe class NetworkRun : IDisposable
     /// <exception cref="PagerStartException">The sponsor or the transport cannot be had.</exception>
     /// <exception cref="CommandException">What was there went away meanwhile.</exception>
     public static NetworkResult Run(
-        SponsorEndpoint sponsor, TransportPreference preference, TimeSpan duration, ILoggerFactory loggers, CancellationToken cancellation)
+        SponsorEndpoint sponsor, DemanderKey? key, TransportPreference preference, TimeSpan duration, ILoggerFactory loggers, CancellationToken cancellation)
     {
-        using SponsorClient client = PagerHost.ConnectTo(sponsor);
+        using SponsorClient client = PagerHost.ConnectTo(sponsor, key: key);
         try
         {
             using var run = new NetworkRun(client, sponsor, preference, duration, loggers.CreateLogger("Hecatonchire.Network"), cancellation);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Hecatonchire.Cli.Bench;
 using Hecatonchire.Cli.Check;
 using Hecatonchire.Cli.Cluster;
+using Hecatonchire.Cli.Keys;
 using Hecatonchire.Cli.Run;
 using Hecatonchire.Cli.Segments;
 using Hecatonchire.Cli.Services;
@@ -33,6 +34,7 @@ internal static class Composition
         ClusterCommand.Create(),
         DrainCommand.Create(),
         OfferCommand.Create(),
+        KeyCommand.Create(),
         CheckCommand.Create(),
         VersionCommand.Create());
 }

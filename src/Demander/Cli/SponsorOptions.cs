@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Lending;
 using Hecatonchire.Membership;
 using Hecatonchire.Pager;
@@ -31,6 +32,8 @@ internal sealed class SponsorOptions
         Description = "The sponsor's public key, or the file that holds it; one for all, or one for each in their order "
             + $"[default: {SponsorAddress.KeyEnvironment}, /var/lib/heca/sponsor.public, ~/.local/state/heca/sponsor.public]",
     };
+
+    private readonly OwnKeyOption _ownKey = new();
 
     private readonly Option<bool> _embedded = new("--embedded") { Description = "Start a sponsor on this host that ends with the run" };
 
@@ -97,7 +100,7 @@ internal sealed class SponsorOptions
         Description = "Refuse sponsors of any other cluster than this, 32 hexadecimal digits [default: with --etcd, that of etcd]",
     };
 
-    public IEnumerable<Option> Options => [_sponsor, _key, _embedded, _replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax];
+    public IEnumerable<Option> Options => [_sponsor, _key, _ownKey.Option, _embedded, _replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax];
 
     public void AddTo(Command command)
     {
@@ -120,8 +123,12 @@ internal sealed class SponsorOptions
     {
         command.Add(_sponsor);
         command.Add(_key);
+        command.Add(_ownKey.Option);
         command.Add(_etcd);
     }
+
+    /// <summary>The key to show to sponsors; null: none. Throws <see cref="CommandException"/>.</summary>
+    public DemanderKey? ResolveOwnKey(ParseResult parsed) => _ownKey.Resolve(parsed);
 
     public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded);
 
@@ -210,6 +217,7 @@ internal sealed class SponsorOptions
             : new Borrowing
             {
                 Sponsors = sponsors,
+                Key = ResolveOwnKey(parsed),
                 Replicas = replicas,
                 StripeBytesMax = stripe.Bytes,
                 ReadPolicy = policy,

@@ -1,4 +1,5 @@
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Pager;
 using Hecatonchire.Transport.Striped;
 
@@ -11,6 +12,9 @@ internal sealed record Borrowing
 
     /// <summary>Where the control channels of the sponsors listen that the user has named; one at least, unless others are found.</summary>
     public required IReadOnlyList<SponsorEndpoint> Sponsors { get; init; }
+
+    /// <summary>The key to show to sponsors that serve only those they trust; null: none.</summary>
+    public DemanderKey? Key { get; init; }
 
     /// <summary>Where to look for more; null: nowhere.</summary>
     public EtcdPlace? Etcd { get; init; }

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Lending;
 using Hecatonchire.Transport.Spill;
@@ -28,12 +29,12 @@ internal sealed partial class PagerHost
     }
 
     /// <summary>A demander of its own at a sponsor. Throws <see cref="PagerStartException"/>.</summary>
-    public static SponsorClient ConnectTo(SponsorEndpoint sponsor, Guid? demander = null)
+    public static SponsorClient ConnectTo(SponsorEndpoint sponsor, Guid? demander = null, DemanderKey? key = null)
     {
         try
         {
             return SponsorClient.Connect(sponsor.Host, sponsor.Port, sponsor.PublicKey, demander ?? Guid.NewGuid(),
-                $"heca-{Environment.MachineName}-{Environment.ProcessId}", SponsorTimeout);
+                $"heca-{Environment.MachineName}-{Environment.ProcessId}", new SponsorClientOptions { RequestTimeout = SponsorTimeout, Key = key });
         }
         catch (SponsorException e)
         {
@@ -132,7 +133,7 @@ internal sealed partial class PagerHost
 
     private static Lender ConnectAsLender(PagerOptions options, SponsorEndpoint sponsor, Guid demander, ILogger logger)
     {
-        SponsorClient client = ConnectTo(sponsor, demander);
+        SponsorClient client = ConnectTo(sponsor, demander, options.Borrowing.Key);
         try
         {
             if (options.Borrowing.Obstacle(sponsor, client.Hello.Cluster) is { } obstacle)

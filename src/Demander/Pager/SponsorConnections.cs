@@ -232,7 +232,8 @@ internal sealed class SponsorConnections(
         failure.Code switch
         {
             SponsorErrorCode.Unreachable or SponsorErrorCode.Full => DataConnectionFailure.Unreachable,
-            SponsorErrorCode.Stopping => DataConnectionFailure.Busy,
+            // Of a key that is not trusted: it may be changing, and the sponsor keeps for a while what its demander has.
+            SponsorErrorCode.Stopping or SponsorErrorCode.NotTrusted => DataConnectionFailure.Busy,
             _ => DataConnectionFailure.Lost,
         },
         failure.Message);

@@ -76,7 +76,7 @@ internal sealed unsafe partial class PageTableFile
     }
 
     /// <summary>As the pager knows it; see <see cref="WritePlaced"/>.</summary>
-    public AddressRange[] Placed => Header->PlacedCount is >= 0 and <= PlacedMax and var count ? new Span<AddressRange>(PlacedRanges, count).ToArray() : [];
+    public AddressRange[] Placed => Header->PlacedCount is >= 0 and <= PlacedMax and var count ? [.. new ReadOnlySpan<AddressRange>(PlacedRanges, count)] : [];
 
     /// <summary>Another one is to be carried out, after those that are here. <paramref name="isMessage"/>: it is the next of the changes in the messages.</summary>
     public void NoteChange(in LeftChange change, bool isMessage)

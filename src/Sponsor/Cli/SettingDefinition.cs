@@ -47,6 +47,12 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
         Example = HostKeys,
     };
 
+    public static readonly SettingDefinition Trust = new(
+        "trust", "FILE", null, "Serve only the keys in this file, which heca key trust writes; without, sponsor.trust in --keys if it is there, else whoever has sponsor.public")
+    {
+        Example = $"{HostKeys}/sponsor.trust",
+    };
+
     public static readonly SettingDefinition GoneAfter = new(
         "gone-after", "SECONDS", "30", "Free the slabs of a demander that was silent and without data connection for so long");
 
@@ -92,7 +98,7 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
 
     /// <summary>In the order of the help.</summary>
     public static readonly IReadOnlyList<SettingDefinition> All =
-        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, GoneAfter, Label, Etcd, EtcdLease, Advertise, Cluster, Metrics, Announce, ExitWithStdin, LogLevel];
+        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, Trust, GoneAfter, Label, Etcd, EtcdLease, Advertise, Cluster, Metrics, Announce, ExitWithStdin, LogLevel];
 
     private static string DefaultKeys()
     {

@@ -28,6 +28,9 @@ internal sealed record SponsorOptions
     /// <summary>Directory of sponsor.secret, sponsor.public and sponsor.admin.</summary>
     public required string Keys { get; init; }
 
+    /// <summary>Who is served; null: a file in <see cref="Keys"/> says it, if it is there.</summary>
+    public required string? Trust { get; init; }
+
     public required TimeSpan GoneAfter { get; init; }
 
     /// <summary>With <see cref="Labels.Host"/>.</summary>

@@ -38,6 +38,9 @@ internal static class SponsorOptionsValidator
             PressureMaxPercent = ParseInteger(settings, SettingDefinition.PressureMax, 0, 100, "percent"),
             Keys = Parse<string>(
                 settings, SettingDefinition.Keys, text => text is { Length: > 0 } ? Path.GetFullPath(text) : null, "must be a directory"),
+            Trust = settings[SettingDefinition.Trust].Value is null
+                ? null
+                : Parse(settings, SettingDefinition.Trust, text => text is { Length: > 0 } ? Path.GetFullPath(text) : null, "must be a file"),
             GoneAfter = TimeSpan.FromSeconds(ParseInteger(settings, SettingDefinition.GoneAfter, 1, GoneAfterSecondsMax, "seconds")),
             Labels = ParseLabels(settings),
             Etcd = ParseEtcd(settings),

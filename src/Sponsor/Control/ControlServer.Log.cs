@@ -18,6 +18,9 @@ internal sealed partial class ControlServer
     [LoggerMessage(Level = LogLevel.Warning, Message = "Demander {Id} ({Name}) is gone; {Bytes} bytes of its slabs freed")]
     private partial void LogGone(Guid id, string name, long bytes);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Ended the sessions of demander {Id} ({Name}), key {Key}: {Why}")]
+    private partial void LogCutOff(Guid id, string name, string? key, string why);
+
     [LoggerMessage(Level = LogLevel.Critical, Message = "The thread of the control channel failed")]
     private partial void LogFailed(Exception failure);
 }

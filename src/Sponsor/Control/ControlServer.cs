@@ -28,6 +28,7 @@ internal sealed partial class ControlServer : IDisposable
     private readonly RequestHandler _handler;
     private readonly SlabStore _store;
     private readonly PressureRelief? _relief;
+    private readonly TrustedKeys? _trust;
     private readonly ILogger<ControlServer> _logger;
     private readonly LogBudget _dropLog;
     private readonly byte[] _identity = new byte[256];
@@ -35,16 +36,19 @@ internal sealed partial class ControlServer : IDisposable
     private WakeSignal? _wake;
     private ZmqContext? _context;
     private ZmqSocket? _socket;
+    private KeyGate? _gate;
     private Thread? _thread;
     private long _dropped;
     private long _rounds;
     private volatile bool _stop;
 
-    public ControlServer(ControlServerOptions options, SlabStore store, RequestHandler handler, TimeProvider time, ILogger<ControlServer> logger, PressureRelief? relief = null)
+    public ControlServer(ControlServerOptions options, SlabStore store, RequestHandler handler, TimeProvider time, ILogger<ControlServer> logger, PressureRelief? relief = null,
+        TrustedKeys? trust = null)
     {
         _options = options;
         _store = store;
         _relief = relief;
+        _trust = trust;
         _handler = handler;
         _logger = logger;
         _dropLog = new LogBudget(time);
@@ -64,7 +68,13 @@ internal sealed partial class ControlServer : IDisposable
     {
         _context = ZmqContext.Create();
         _wake = new WakeSignal();
+        _gate = new KeyGate(_context);
         _socket = ZmqSocket.CreateRouter(_context, _options.Keys);
+        if (_trust is not null)
+        {
+            _trust.OnAsked = _wake.Set;
+        }
+
         try
         {
             Port = _socket.Bind(_options.Address, _options.Port);
@@ -91,6 +101,7 @@ internal sealed partial class ControlServer : IDisposable
         _wake?.Set();
         _thread?.Join();
         _socket?.Dispose();
+        _gate?.Dispose();
         _context?.Dispose();
         _wake?.Dispose();
         if (_thread is not null)
@@ -104,7 +115,7 @@ internal sealed partial class ControlServer : IDisposable
     {
         try
         {
-            Serve(_socket!, _wake!);
+            Serve(_socket!, _gate!, _wake!);
         }
 #pragma warning disable CA1031 // the last resort of this thread
         catch (Exception failure)
@@ -115,17 +126,28 @@ internal sealed partial class ControlServer : IDisposable
         }
     }
 
-    private void Serve(ZmqSocket socket, WakeSignal wake)
+    private void Serve(ZmqSocket socket, KeyGate gate, WakeSignal wake)
     {
         int sweepMs = (int)Math.Clamp(_options.GoneAfter.TotalMilliseconds / 4, SweepMsMin, SweepMsMax);
         long sweepAt = Environment.TickCount64 + sweepMs;
         while (!_stop)
         {
+            if (_trust?.TakeAsked() == true)
+            {
+                wake.Clear();
+                LookAtKeys(always: true);
+                continue;
+            }
+
             int served = 0;
             Volatile.Write(ref _rounds, _rounds + 1);
             while (served < BatchMax && TryServeOne(socket))
             {
                 served++;
+            }
+
+            for (int asked = 0; asked < BatchMax && gate.TryAnswer(); asked++)
+            {
             }
 
             long now = Environment.TickCount64;
@@ -135,7 +157,7 @@ internal sealed partial class ControlServer : IDisposable
                 sweepAt = now + sweepMs;
             }
 
-            socket.Wait(wake.Descriptor, served == BatchMax ? 0 : (int)(sweepAt - now));
+            socket.Wait(wake.Descriptor, served == BatchMax ? 0 : (int)(sweepAt - now), gate.Socket);
         }
 
         _handler.IsStopping = true;
@@ -155,13 +177,14 @@ internal sealed partial class ControlServer : IDisposable
 
         int frames = 0;
         int length = 0;
-        while (more && socket.TryReceive(_frame, out length, out more))
+        string? key = null;
+        while (more && socket.TryReceive(_frame, out length, out more, out key))
         {
             frames++;
         }
 
         ReadOnlySpan<byte> identity = _identity.AsSpan(0, identityLength);
-        ControlAnswer? answer = frames == 1 ? _handler.Handle(identity, _frame.AsMemory(0, length)) : null;
+        ControlAnswer? answer = frames == 1 ? _handler.Handle(identity, _frame.AsMemory(0, length), key) : null;
         if (answer is null)
         {
             Interlocked.Increment(ref _dropped);
@@ -178,9 +201,27 @@ internal sealed partial class ControlServer : IDisposable
         return true;
     }
 
+    private void LookAtKeys(bool always)
+    {
+        if (_trust is null)
+        {
+            return;
+        }
+
+        _trust.Refresh(always);
+        if (_trust.IsInForce)
+        {
+            foreach (Demander cut in _store.CutOff(_trust.Distrust))
+            {
+                LogCutOff(cut.Id, cut.Name, cut.Key, _trust.Distrust(cut.Key, out _) ?? "its key is another's now");
+            }
+        }
+    }
+
     private void Sweep()
     {
         _relief?.Look();
+        LookAtKeys(always: false);
         _handler.ForgetSilentSessions();
         foreach (Demander gone in _store.SweepGone())
         {

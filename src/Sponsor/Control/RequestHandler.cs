@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Sponsor.Slabs;
@@ -17,7 +18,8 @@ internal sealed partial class RequestHandler(
     IServingLoop serving,
     DataServerCounters served,
     TimeProvider time,
-    ILogger<RequestHandler> logger)
+    ILogger<RequestHandler> logger,
+    TrustedKeys? trust = null)
 {
     private static readonly string[] TcpOnly = ["tcp"];
     private static readonly string[] TcpAndRdma = ["tcp", "rdma"];
@@ -28,10 +30,11 @@ internal sealed partial class RequestHandler(
     private long _served;
     private long _refused;
 
-    /// <summary>Who spoke on a connection (a ZeroMQ identity), and when last.</summary>
-    private sealed class Session(Guid demander)
+    /// <summary>Who spoke on a connection (a ZeroMQ identity) with which key, and when last.</summary>
+    private sealed class Session(Guid demander, string? key)
     {
         public readonly Guid Demander = demander;
+        public readonly string? Key = key;
         public bool IsObserver => Demander == Guid.Empty;
         public long LastSeen;
     }
@@ -52,8 +55,8 @@ internal sealed partial class RequestHandler(
     /// <summary>Requests answered with an error.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
-    /// <summary>The answer to send; null for what is no control message.</summary>
-    public ControlAnswer? Handle(ReadOnlySpan<byte> identity, ReadOnlyMemory<byte> frame)
+    /// <summary>The answer to send to a connection that has proved to have <paramref name="key"/>; null for what is no control message.</summary>
+    public ControlAnswer? Handle(ReadOnlySpan<byte> identity, ReadOnlyMemory<byte> frame, string? key = null)
     {
         DecodedRequest decoded = RequestDecoder.Decode(frame);
         if (decoded.IsDropped)
@@ -61,14 +64,17 @@ internal sealed partial class RequestHandler(
             return null;
         }
 
-        ControlAnswer answer = decoded.Refusal ?? Answer(Convert.ToHexString(identity), decoded.Request!);
+        TrustEntry? who = null;
+        ControlAnswer answer = trust?.Distrust(key, out who) is { } why
+            ? new ErrorAnswer(decoded.Request?.Id ?? decoded.Refusal!.Id, ErrorCode.NotTrusted, why)
+            : decoded.Refusal ?? Answer(Convert.ToHexString(identity), decoded.Request!, key, who);
         Interlocked.Increment(ref _served);
         if (answer is ErrorAnswer error)
         {
             Interlocked.Increment(ref _refused);
             if (_refusalLog.TryTake(out _))
             {
-                LogRefused(decoded.Request?.Type ?? "request", error.Code, error.Message);
+                LogRefused(decoded.Request?.Type ?? "request", key, error.Code, error.Message);
             }
         }
 
@@ -87,7 +93,7 @@ internal sealed partial class RequestHandler(
         }
     }
 
-    private ControlAnswer Answer(string identity, ControlRequest request)
+    private ControlAnswer Answer(string identity, ControlRequest request, string? key, TrustEntry? who)
     {
         if (IsStopping)
         {
@@ -96,10 +102,11 @@ internal sealed partial class RequestHandler(
 
         if (request is HelloRequest hello)
         {
-            return Greet(identity, hello);
+            return Greet(identity, hello, key, who);
         }
 
-        if (!_sessions.TryGetValue(identity, out Session? session) || (!session.IsObserver && !store.Touch(session.Demander)))
+        // An identity is what a peer says it is: one that has another key than who said hello with it is another.
+        if (!_sessions.TryGetValue(identity, out Session? session) || session.Key != key || (!session.IsObserver && !store.Touch(session.Demander, key, who)))
         {
             return new ErrorAnswer(request.Id, ErrorCode.HelloFirst, "this connection has not said hello, or was forgotten");
         }
@@ -141,9 +148,9 @@ internal sealed partial class RequestHandler(
         }
     }
 
-    private ControlAnswer Greet(string identity, HelloRequest hello)
+    private ControlAnswer Greet(string identity, HelloRequest hello, string? key, TrustEntry? who)
     {
-        if (_sessions.TryGetValue(identity, out Session? session) && session.Demander != hello.Demander)
+        if (_sessions.TryGetValue(identity, out Session? session) && (session.Demander != hello.Demander || session.Key != key))
         {
             return new ErrorAnswer(hello.Id, ErrorCode.BadRequest, "this connection said hello as another demander before");
         }
@@ -153,12 +160,12 @@ internal sealed partial class RequestHandler(
             return new ErrorAnswer(hello.Id, ErrorCode.Full, $"it has {options.SessionsMax} control connections and takes no more");
         }
 
-        if (hello.Demander != Guid.Empty && store.Greet(hello.Demander, hello.Name) is { } refusal)
+        if (hello.Demander != Guid.Empty && store.Greet(hello.Demander, hello.Name, key, who) is { } refusal)
         {
             return Error(hello, refusal);
         }
 
-        session ??= _sessions[identity] = new Session(hello.Demander);
+        session ??= _sessions[identity] = new Session(hello.Demander, key);
         session.LastSeen = time.GetTimestamp();
         return new HelloAnswer(hello.Id)
         {
@@ -167,7 +174,7 @@ internal sealed partial class RequestHandler(
             PageSize = PageSize.Bytes,
             DataPort = serving.Port,
             OfferedBytes = store.OfferedBytes,
-            FreeBytes = store.FreeBytes,
+            FreeBytes = store.FreeBytesFor(hello.Demander),
             SlabBytesMin = slabs.SlabBytesMin,
             SlabBytesMax = slabs.SlabBytesMax,
             GoneAfterMs = (long)options.GoneAfter.TotalMilliseconds,
@@ -194,7 +201,7 @@ internal sealed partial class RequestHandler(
     {
         OfferedBytes = store.OfferedBytes,
         LentBytes = store.LentBytes,
-        FreeBytes = store.FreeBytes,
+        FreeBytes = store.FreeBytesFor(demander),
         Demanders = store.DemanderCount,
         DataConnections = store.DataConnections,
         PagesRead = Volatile.Read(ref served.PagesRead),
@@ -208,6 +215,6 @@ internal sealed partial class RequestHandler(
     [LoggerMessage(Level = LogLevel.Information, Message = "Told to offer {Offered}; {Lent} is lent")]
     private partial void LogOffer(ByteSize offered, ByteSize lent);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Type}: {Code}, {Message}")]
-    private partial void LogRefused(string type, string code, string message);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused {Type} of key {Key}: {Code}, {Message}")]
+    private partial void LogRefused(string type, string? key, string code, string message);
 }

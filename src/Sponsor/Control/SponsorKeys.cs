@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Control.ZeroMq;
-using Hecatonchire.Interop;
 
 namespace Hecatonchire.Sponsor.Control;
 
@@ -17,10 +17,7 @@ internal static class SponsorKeys
     public const string PublicFile = "sponsor.public";
     public const string AdminFile = "sponsor.admin";
 
-    private const UnixFileMode SecretMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    private const UnixFileMode PublicMode = SecretMode | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-    private const UnixFileMode OthersMode = (UnixFileMode)0b111_111;
-    private const UnixFileMode DirectoryMode = PublicMode | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+    private const string WriteRemedy = "give --keys a directory that this user may write";
 
     /// <summary>
     /// Reads the pair, or makes it at the first start. Throws <see cref="IOException"/> or
@@ -30,28 +27,26 @@ internal static class SponsorKeys
     {
         try
         {
-            Directory.CreateDirectory(directory, DirectoryMode);
+            Directory.CreateDirectory(directory, KeyFile.DirectoryMode);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"cannot keep the key pair in {directory}: {e.Message.TrimEnd('.')}; give --keys a directory that this user may write", e);
+            throw new IOException($"cannot keep the key pair in {directory}: {e.Message.TrimEnd('.')}; {WriteRemedy}", e);
         }
 
         string secretPath = Path.Combine(directory, SecretFile);
         if (!File.Exists(secretPath))
         {
-            WriteNew(secretPath, CurveKeyPair.Create().SecretZ85, SecretMode, overwrite: false);
+            KeyFile.Write(secretPath, CurveKeyPair.Create().SecretZ85, KeyFile.SecretMode, overwrite: false, WriteRemedy);
         }
 
-        RequireClosed(secretPath);
-        CurveKeyPair keys = CurveKeyPair.FromSecret(File.ReadAllText(secretPath).Trim())
-            ?? throw new IOException($"{secretPath} holds no CURVE secret key: remove it, and a new pair is made at the next start");
+        CurveKeyPair keys = KeyFile.ReadPair(secretPath, "remove it, and a new pair is made at the next start");
 
         // The public half follows from the secret one; a file that was lost or belongs to an older secret is put right.
         string publicPath = Path.Combine(directory, PublicFile);
         if (!File.Exists(publicPath) || File.ReadAllText(publicPath).Trim() != keys.PublicZ85)
         {
-            WriteNew(publicPath, keys.PublicZ85, PublicMode, overwrite: true);
+            KeyFile.Write(publicPath, keys.PublicZ85, KeyFile.PublicMode, overwrite: true, WriteRemedy);
         }
 
         return keys;
@@ -63,59 +58,14 @@ internal static class SponsorKeys
         string path = Path.Combine(directory, AdminFile);
         if (!File.Exists(path))
         {
-            WriteNew(path, RandomNumberGenerator.GetHexString(2 * ControlProtocol.AdminKeyBytes, lowercase: true), SecretMode, overwrite: false);
+            KeyFile.Write(
+                path, RandomNumberGenerator.GetHexString(2 * ControlProtocol.AdminKeyBytes, lowercase: true), KeyFile.SecretMode, overwrite: false, WriteRemedy);
         }
 
-        RequireClosed(path);
-        return AdminKey.Parse(File.ReadAllText(path))
+        return AdminKey.Parse(KeyFile.ReadSecret(path))
             ?? throw new IOException($"{path} holds no admin key: remove it, and a new one is made at the next start");
     }
 
     /// <summary>The sponsor's id: as lasting as its key.</summary>
     public static Guid SponsorId(CurveKeyPair keys) => new(SHA256.HashData(Encoding.ASCII.GetBytes(keys.PublicZ85)).AsSpan(0, 16));
-
-    private static void RequireClosed(string path)
-    {
-        UnixFileMode mode = File.GetUnixFileMode(path);
-        if ((mode & OthersMode) != 0)
-        {
-            throw new IOException($"the key {path} is open to other users (mode {Convert.ToString((int)mode, 8)}): run chmod 600 {path}");
-        }
-    }
-
-    // Beside its place and renamed into it: nobody ever reads half a key, nor a secret before its mode is set. Of two sponsors
-    // that make the first secret at once, the first one's stays.
-    private static void WriteNew(string path, string text, UnixFileMode mode, bool overwrite)
-    {
-        string beside = $"{path}.{Path.GetRandomFileName()}";
-        try
-        {
-            using (FileStream stream = new(
-                beside,
-                new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
-            {
-                stream.Write(Encoding.ASCII.GetBytes(text + "\n"));
-            }
-
-            // The mode at creation is subject to the umask.
-            File.SetUnixFileMode(beside, mode);
-            if (overwrite)
-            {
-                File.Move(beside, path, overwrite: true);
-            }
-            else if (Libc.Link(beside, path) != 0 && !File.Exists(path))
-            {
-                // File.Move looks whether there is one, and then renames: another may come in between.
-                throw new IOException($"cannot write {path}: {Errno.Describe(Libc.Errno)}");
-            }
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new IOException($"cannot write {path}: {e.Message.TrimEnd('.')}; give --keys a directory that this user may write", e);
-        }
-        finally
-        {
-            File.Delete(beside);
-        }
-    }
 }

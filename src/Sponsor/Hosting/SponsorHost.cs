@@ -1,4 +1,5 @@
 using System.Net;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Hosting;
 using Hecatonchire.Interop;
@@ -75,6 +76,8 @@ internal static class SponsorHost
             Labels = options.Labels,
             Cluster = () => provider.GetRequiredService<Enrolment>().Cluster,
         });
+        services.AddSingleton(provider => new TrustedKeys(
+            options.Trust ?? Path.Combine(options.Keys, TrustFile.Name), options.Trust is not null, TimeProvider.System, provider.GetRequiredService<ILogger<TrustedKeys>>()));
         services.AddSingleton<SlabStore>();
         services.AddSingleton<Enrolment>();
         services.AddSingleton(new PressureReliefOptions { StallShareMax = options.PressureMaxPercent / 100.0 });

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
@@ -25,6 +26,7 @@ internal sealed partial class SponsorService(
     RdmaServer rdma,
     ControlServer control,
     ControlServerOptions controlOptions,
+    TrustedKeys trust,
     Enrolment enrolment,
     SponsorInstruments instruments,
     ServiceManager manager,
@@ -32,6 +34,7 @@ internal sealed partial class SponsorService(
     IHostApplicationLifetime lifetime) : IHostedService
 {
     private MetricsEndpoint? _metrics;
+    private PosixSignalRegistration? _hangup;
     private string? _noRdma;
 
     private static readonly TimeSpan s_progressPollTime = TimeSpan.FromMilliseconds(50);
@@ -45,6 +48,16 @@ internal sealed partial class SponsorService(
         data.Start();
         OfferRdma();
         control.Start();
+        if (!options.ExitWithStdin)
+        {
+            // Of a daemon it asks to read its files again; one without a trust file must not end by it, with all that it has lent.
+            _hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                trust.Ask();
+            });
+        }
+
         enrolment.Start(control.Port, controlOptions.Instance);
         _metrics = options.Metrics is null
             ? null
@@ -65,6 +78,7 @@ internal sealed partial class SponsorService(
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
+        _hangup?.Dispose();
         manager.NoteStopping("what was lent is gone");
         enrolment.Dispose();
         control.Dispose();

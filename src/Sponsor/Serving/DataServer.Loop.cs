@@ -29,6 +29,7 @@ internal sealed unsafe partial class DataServer
     private readonly ServingConnection[] _active;
     private CoreSeparation? _separation;
     private int _activeCount;
+    private int _firstActive;
     private long _nextDeadline = long.MaxValue;
     private long _acceptAgain = long.MaxValue;
 
@@ -38,6 +39,7 @@ internal sealed unsafe partial class DataServer
     {
         EpollEvent* events = stackalloc EpollEvent[EventsMax];
         int turnsSinceEpoll = 0;
+        FairRounds rounds = _context.Rounds;
         _separation = new CoreSeparation();
         while (!_stop)
         {
@@ -48,8 +50,9 @@ internal sealed unsafe partial class DataServer
             }
 
             long now = Stopwatch.GetTimestamp();
+            rounds.Next();
             bool worked = ServeActive(now);
-            if (_activeCount is > 0 and <= DirectMax && ++turnsSinceEpoll < TurnsBetweenEpoll)
+            if (_activeCount is > 0 and <= DirectMax && ++turnsSinceEpoll < TurnsBetweenEpoll && rounds.Moved < FairRounds.RoundBytes)
             {
                 if (!worked)
                 {
@@ -61,12 +64,14 @@ internal sealed unsafe partial class DataServer
             }
 
             turnsSinceEpoll = 0;
+            rounds.TakeMoved();
             int timeout = _activeCount > 0 ? 0 : MillisecondsUntil(now, Math.Min(_nextDeadline, _acceptAgain));
             int count = Libc.EpollWait(_epoll, events, EventsMax, timeout);
             now = Stopwatch.GetTimestamp();
             for (int i = 0; i < count; i++)
             {
-                Handle(events[i].Data, now);
+                // Who has little credit uses it on another connection each time.
+                Handle(events[(int)((rounds.Round + i) % count)].Data, now);
             }
 
             CheckDeadlines(now);
@@ -79,10 +84,20 @@ internal sealed unsafe partial class DataServer
     {
         bool worked = false;
         bool direct = _activeCount <= DirectMax;
-        for (int i = _activeCount - 1; i >= 0; i--)
+
+        // Each time another first, as above.
+        _firstActive = _firstActive + 1 < _activeCount ? _firstActive + 1 : 0;
+        for (int left = _activeCount, i = _firstActive; left > 0; left--)
         {
+            i = i < _activeCount ? i : 0;
             ServingConnection connection = _active[i];
-            if ((direct || connection.HasMore) && Turn(connection, now))
+            bool isTried = direct || connection.HasMore;
+            if (isTried && _context.Rounds.CreditOf(connection.Share) <= 0)
+            {
+                // It stays, and has its turn when it has credit: epoll does not announce what was received.
+                worked = true;
+            }
+            else if (isTried && Turn(connection, now))
             {
                 worked = true;
             }
@@ -90,6 +105,9 @@ internal sealed unsafe partial class DataServer
             {
                 Deactivate(connection);
             }
+
+            // In the place of one that is active no more is the last by now.
+            i += connection.IsActive ? 1 : 0;
         }
 
         return worked;
@@ -114,6 +132,12 @@ internal sealed unsafe partial class DataServer
 
     private void TakeEvent(ServingConnection connection, long now)
     {
+        if (_context.Rounds.CreditOf(connection.Share) <= 0)
+        {
+            // Announced again in the next round.
+            return;
+        }
+
         long spinMax = _options.SpinMicroseconds * Stopwatch.Frequency / 1_000_000;
         if (!connection.IsActive)
         {
@@ -130,7 +154,11 @@ internal sealed unsafe partial class DataServer
     /// <summary>One turn with a connection; true when it had work and is still open.</summary>
     private bool Turn(ServingConnection connection, long now)
     {
-        ServeOutcome outcome = connection.Serve();
+        FairRounds rounds = _context.Rounds;
+        ServingShare? share = connection.Share;
+        long credit = rounds.CreditOf(share), budget = credit;
+        ServeOutcome outcome = connection.Serve(ref budget);
+        rounds.Charge(share, credit, credit - budget);
         if (connection.IsRefusalNew)
         {
             Report(connection, now);

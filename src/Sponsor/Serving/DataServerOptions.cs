@@ -6,6 +6,9 @@ internal sealed record DataServerOptions
     /// <summary>Open connections at most; one more is answered "busy". Each costs about 50 KiB while open.</summary>
     public int ConnectionsMax { get; init; } = 256;
 
+    /// <summary>Of these so many of one demander, or of all with one name in the trust file; one more is answered "busy". A program has two.</summary>
+    public int ConnectionsPerShareMax { get; init; } = 128;
+
     /// <summary>A connection that has not said HELLO by then is closed.</summary>
     public TimeSpan HelloDeadline { get; init; } = TimeSpan.FromSeconds(5);
 

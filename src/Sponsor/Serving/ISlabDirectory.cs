@@ -19,6 +19,9 @@ internal interface ISlabDirectory
     /// <summary>Finds a slab that the demander owns; false for any other.</summary>
     bool TryFind(DemanderHandle demander, ulong slab, out SlabView view);
 
+    /// <summary>Whose share of the serving a demander's requests are: all demanders of a name have one.</summary>
+    ServingShare ShareOf(DemanderHandle demander);
+
     /// <summary>A data connection of the demander was opened (+1) or closed (-1): it is not gone while one is open.</summary>
     void CountConnection(DemanderHandle demander, int change);
 }

@@ -92,7 +92,16 @@ internal sealed unsafe partial class ServingConnection
             return WireStatus.Token;
         }
 
+        ServingShare share = _context.Directory.ShareOf(_demander);
+        if (share.Connections >= _context.ConnectionsPerShareMax)
+        {
+            NoteRefusal(RefusalReason.TooManyConnections, "its demander has as many connections as one may have");
+            return WireStatus.Busy;
+        }
+
         _isDemander = true;
+        Share = share;
+        _context.Rounds.NoteConnection(Share, 1);
         _context.Directory.CountConnection(_demander, 1);
         return WireStatus.Ok;
     }

@@ -1,5 +1,6 @@
 using Hecatonchire.Interop;
 using Hecatonchire.Transport.Tcp;
+using Hecatonchire.Units;
 
 namespace Hecatonchire.Sponsor.Serving;
 
@@ -14,7 +15,7 @@ internal sealed unsafe partial class ServingConnection
 
     private ServeOutcome Receive(bool worked)
     {
-        for (int turn = 0; turn < ReceivesPerTurn && !IsHeldBack && !HasMore && Phase is ConnectionPhase.Hello or ConnectionPhase.Ready; turn++)
+        for (int turn = 0; turn < ReceivesPerTurn && _budget > 0 && !IsHeldBack && !HasMore && Phase is ConnectionPhase.Hello or ConnectionPhase.Ready; turn++)
         {
             if (_inputStart > 0)
             {
@@ -24,8 +25,8 @@ internal sealed unsafe partial class ServingConnection
                 _inputStart = 0;
             }
 
-            nuint payload = _writeLeft;
-            nuint room = (nuint)(InputBytes - _inputEnd);
+            nuint payload = Math.Min(_writeLeft, BudgetBytes);
+            nuint room = payload < _writeLeft ? 0 : (nuint)(InputBytes - _inputEnd);
             nint count;
             if (payload == 0)
             {
@@ -36,7 +37,7 @@ internal sealed unsafe partial class ServingConnection
                 IoVector* vectors = _context.Vectors;
                 vectors[0] = new IoVector(_writeTarget, payload);
                 vectors[1] = new IoVector(_input + _inputEnd, room);
-                count = Libc.ReadVector(Descriptor, vectors, 2);
+                count = Libc.ReadVector(Descriptor, vectors, room > 0 ? 2 : 1);
             }
 
             if (count <= 0)
@@ -55,6 +56,7 @@ internal sealed unsafe partial class ServingConnection
             }
 
             worked = true;
+            _budget -= count;
             nuint intoSlab = Math.Min((nuint)count, payload);
             if (payload > 0)
             {
@@ -90,7 +92,7 @@ internal sealed unsafe partial class ServingConnection
                 return false;
             }
 
-            if (!HasMore || IsHeldBack)
+            if (!HasMore || IsHeldBack || _budget <= 0)
             {
                 break;
             }
@@ -112,8 +114,14 @@ internal sealed unsafe partial class ServingConnection
             }
 
             TakeFlushed((nuint)count);
-            if ((nuint)count < listed)
+            _budget -= count;
+            if ((nuint)count < listed || _budget <= 0)
             {
+                if (_flushed == _queued)
+                {
+                    break;
+                }
+
                 return true;
             }
         }
@@ -129,13 +137,17 @@ internal sealed unsafe partial class ServingConnection
         return true;
     }
 
+    /// <summary>What one call may move: a page at least, or a small budget would cost a call for each byte.</summary>
+    private nuint BudgetBytes => (nuint)Math.Max(_budget, PageSize.Bytes);
+
     private int ListAnswers(out nuint listed)
     {
+        nuint most = BudgetBytes;
         IoVector* vectors = _context.Vectors;
         int count = 0;
         nuint skip = _flushedBytes;
         listed = 0;
-        for (uint i = _flushed; i != _queued; i++)
+        for (uint i = _flushed; i != _queued && listed < most; i++)
         {
             FrameHeader* answer = _answers + (i & AnswerMask);
             if (skip < FrameHeader.Bytes)
@@ -152,7 +164,8 @@ internal sealed unsafe partial class ServingConnection
             byte* payload = _payloads[i & AnswerMask];
             if (payload is not null)
             {
-                nuint left = answer->PayloadBytes - skip;
+                // At least a byte: the header alone may have used the budget up.
+                nuint left = Math.Min(answer->PayloadBytes - skip, Math.Max(most, listed + 1) - listed);
                 IoVectors.Append(vectors, ref count, payload + skip, left);
                 listed += left;
             }

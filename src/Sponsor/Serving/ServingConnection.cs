@@ -70,6 +70,9 @@ internal sealed unsafe partial class ServingConnection : IDisposable
     private bool _isDemander;
     private DemanderHandle _demander;
 
+    // What this turn may still move; below 0 it has moved more, by a frame at most.
+    private long _budget;
+
     public ServingConnection(ServingContext context, int index)
     {
         _context = context;
@@ -125,6 +128,9 @@ internal sealed unsafe partial class ServingConnection : IDisposable
 
     public uint RegisteredEvents { get; set; }
 
+    /// <summary>Who it is served for; null until its HELLO was taken.</summary>
+    public ServingShare? Share { get; private set; }
+
     /// <summary>The peer is on this host.</summary>
     public bool IsSameHost { get; set; }
 
@@ -136,6 +142,7 @@ internal sealed unsafe partial class ServingConnection : IDisposable
         _queued = _flushed = 0;
         _flushedBytes = _writeLeft = 0;
         _isDemander = false;
+        Share = null;
         IsRefusalNew = false;
         HasMore = false;
         SpinTicks = LastWork = 0;
@@ -166,12 +173,24 @@ internal sealed unsafe partial class ServingConnection : IDisposable
         if (_isDemander)
         {
             _isDemander = false;
+            _context.Rounds.NoteConnection(Share!, -1);
             _context.Directory.CountConnection(_demander, -1);
         }
     }
 
-    /// <summary>Does what can be done now without waiting.</summary>
-    public ServeOutcome Serve()
+    /// <summary>
+    /// Does what can be done now without waiting, as far as <paramref name="budget"/> bytes go, and takes from it what was moved. What is left over is in the socket, which epoll announces
+    /// again, or here: <see cref="HasMore"/>.
+    /// </summary>
+    public ServeOutcome Serve(ref long budget)
+    {
+        _budget = budget;
+        ServeOutcome outcome = Serve();
+        budget = _budget;
+        return outcome;
+    }
+
+    private ServeOutcome Serve()
     {
         if (Phase == ConnectionPhase.Lingering)
         {

@@ -21,6 +21,18 @@ internal sealed class Demander(Guid id, string name, DemanderHandle handle)
     /// <summary>Timestamp of the last sign of life.</summary>
     public long LastSeen { get; set; }
 
+    /// <summary>The public key that it spoke with last; null where that is not known.</summary>
+    public string? Key { get; set; }
+
+    /// <summary>Whose it is; null while everybody is served.</summary>
+    public Account? Account { get; set; }
+
+    /// <summary>Its key is not trusted any more: its connections were ended, and what it has is freed as if it were gone.</summary>
+    public bool IsCutOff { get; set; }
+
+    /// <summary>Its own, where it has no account.</summary>
+    public ServingShare Share { get; } = new();
+
     /// <summary>Open data connections.</summary>
     public int Connections { get; set; }
 

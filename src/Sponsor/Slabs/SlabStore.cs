@@ -1,4 +1,5 @@
 using System.Numerics;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Interop;
 using Hecatonchire.Sponsor.Serving;
@@ -74,28 +75,44 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
     /// <summary>What the host can bear to lend, whatever is offered; <see cref="long.MaxValue"/>: anything.</summary>
     public void Bear(long bytes) => Interlocked.Exchange(ref _bearableBytes, bytes);
 
-    /// <summary>What a demander is asked to give back: its share of what is lent beyond the offer, by what it has.</summary>
+    /// <summary>What a demander is asked to give back: its share of what is lent beyond the offer, or beyond the quota of its key, by what it has.</summary>
     public long ReclaimBytes(Guid id)
     {
         lock (_gate)
         {
-            long excess = _lentBytes - OfferedBytes;
-            return excess > 0 && _byId.TryGetValue(id, out Demander? demander)
-                ? (long)((((Int128)excess * demander.LentBytes) + _lentBytes - 1) / _lentBytes)
-                : 0;
+            if (!_byId.TryGetValue(id, out Demander? demander))
+            {
+                return 0;
+            }
+
+            long ofAll = Share(_lentBytes - OfferedBytes, demander.LentBytes, _lentBytes);
+            return demander.Account is { } account && LentTo(account) is var lent
+                ? Math.Max(ofAll, Share(lent - account.QuotaBytes, demander.LentBytes, lent))
+                : ofAll;
         }
     }
 
-    /// <summary>Makes a demander known, or renews it. Null, with the reason, when there are too many.</summary>
-    public Refusal? Greet(Guid id, string name)
+    /// <summary>Makes a demander known, or renews it, as who has that key. Null, else the reason: there are too many, or it is another's.</summary>
+    public Refusal? Greet(Guid id, string name, string? key = null, TrustEntry? who = null)
     {
         lock (_gate)
         {
             if (_byId.TryGetValue(id, out Demander? known))
             {
+                if (!IsOf(known, who))
+                {
+                    return new Refusal(ErrorCode.NotAllowed, "this demander id is another's");
+                }
+
                 known.Name = name;
                 known.LastSeen = _time.GetTimestamp();
+                Admit(known, key, who);
                 return null;
+            }
+
+            if (who is not null && _byId.Values.Count(demander => demander.Account?.Name == who.Name) >= _options.DemandersPerNameMax)
+            {
+                return new Refusal(ErrorCode.Full, $"'{who.Name}' has {_options.DemandersPerNameMax} demanders here and gets no more");
             }
 
             int slot = Array.IndexOf(_byHandle, null);
@@ -110,19 +127,21 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             {
                 LastSeen = _time.GetTimestamp(),
             };
+            Admit(demander, key, who);
             _byId.Add(id, demander);
             Volatile.Write(ref _byHandle[slot], demander);
             return null;
         }
     }
 
-    /// <summary>Notes a sign of life. False when the demander is not known (any more).</summary>
-    public bool Touch(Guid id)
+    /// <summary>Notes a sign of life of who has that key. False when the demander is not known (any more) as his.</summary>
+    public bool Touch(Guid id, string? key = null, TrustEntry? who = null)
     {
         lock (_gate)
         {
-            if (_byId.TryGetValue(id, out Demander? demander))
+            if (_byId.TryGetValue(id, out Demander? demander) && IsOf(demander, who))
             {
+                Admit(demander, key, who);
                 demander.LastSeen = _time.GetTimestamp();
                 return true;
             }
@@ -155,6 +174,12 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
             {
                 return new Refusal(
                     ErrorCode.Full, $"a demander has {ControlProtocol.SlabsPerDemanderMax} slabs at most; ask for larger ones");
+            }
+
+            if (demander?.Account is { } account && LentTo(account) is var lent && bytes > account.QuotaBytes - lent)
+            {
+                return new Refusal(
+                    ErrorCode.Quota, $"{new ByteSize(bytes)} asked, and '{account.Name}' has {new ByteSize(lent)} of {new ByteSize(account.QuotaBytes)}");
             }
         }
 
@@ -288,7 +313,8 @@ internal sealed partial class SlabStore : ISlabDirectory, IDisposable
         {
             foreach (Demander demander in _byId.Values)
             {
-                if (demander.Connections == 0 && _time.GetElapsedTime(demander.LastSeen) > _options.GoneAfter && IsOwned?.Invoke(demander.Id) != true)
+                if (demander.Connections == 0 && _time.GetElapsedTime(demander.LastSeen) > _options.GoneAfter
+                    && (demander.IsCutOff || IsOwned?.Invoke(demander.Id) != true))
                 {
                     (gone ??= []).Add(demander);
                     _byId.Remove(demander.Id);

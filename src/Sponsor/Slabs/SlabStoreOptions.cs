@@ -22,4 +22,7 @@ internal sealed record SlabStoreOptions
 
     /// <summary>Demanders known at a time. Bounds what hellos can make the sponsor remember; each costs about 500 bytes.</summary>
     public int DemandersMax { get; init; } = 1024;
+
+    /// <summary>Of these so many with one name in the trust file: nobody takes the places of all others.</summary>
+    public int DemandersPerNameMax { get; init; } = 256;
 }

@@ -24,7 +24,7 @@ internal sealed class SponsorUnderTest : IDisposable
 
     private readonly ConcurrentQueue<string> _log = new();
 
-    public SponsorUnderTest(CurveKeyPair? keys = null, int port = 0, TimeProvider? time = null, int sessionsMax = 4096)
+    public SponsorUnderTest(CurveKeyPair? keys = null, int port = 0, TimeProvider? time = null, int sessionsMax = 4096, string? trust = null)
     {
         Capability.RequireZmq();
         Keys = keys ?? CurveKeyPair.Create();
@@ -40,13 +40,14 @@ internal sealed class SponsorUnderTest : IDisposable
             GoneAfter = slabs.GoneAfter,
             SessionsMax = sessionsMax,
         };
+        Trust = trust is null ? null : new TrustedKeys(trust, mustExist: false, time, new Recorder<TrustedKeys>(_log));
         Store = new SlabStore(slabs, time);
         Data = new DataServer(
             new IPEndPoint(IPAddress.Loopback, 0), options.SponsorId, Store, new DataServerOptions(), NullLogger<DataServer>.Instance);
         Store.ServeWith(Data);
         Requests = new RequestHandler(
-            options, slabs, Store, Data, Data.Counters, time, NullLogger<RequestHandler>.Instance);
-        Control = new ControlServer(options, Store, Requests, time, new Recorder(_log));
+            options, slabs, Store, Data, Data.Counters, time, NullLogger<RequestHandler>.Instance, Trust);
+        Control = new ControlServer(options, Store, Requests, time, new Recorder<ControlServer>(_log), trust: Trust);
         try
         {
             Data.Start();
@@ -62,6 +63,8 @@ internal sealed class SponsorUnderTest : IDisposable
     public CurveKeyPair Keys { get; }
 
     public byte[] AdminKey { get; } = RandomNumberGenerator.GetBytes(ControlProtocol.AdminKeyBytes);
+
+    public TrustedKeys? Trust { get; }
 
     public SlabStore Store { get; }
 
@@ -83,7 +86,7 @@ internal sealed class SponsorUnderTest : IDisposable
         Store.Dispose();
     }
 
-    private sealed class Recorder(ConcurrentQueue<string> log) : ILogger<ControlServer>
+    private sealed class Recorder<T>(ConcurrentQueue<string> log) : ILogger<T>
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;

@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
+using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Interop;
 using Hecatonchire.Tests.Metrics;
 using Xunit;
@@ -9,6 +11,8 @@ namespace Hecatonchire.Tests.Processes;
 /// <summary>The daemon as users and `heca` start it.</summary>
 public sealed class SponsorProcessTests : IDisposable
 {
+    private const int SIGHUP = 1;
+
     private readonly string _directory = Directory.CreateTempSubdirectory("heca-sponsor-").FullName;
 
     public SponsorProcessTests() => Capability.RequireZmq();
@@ -101,6 +105,48 @@ public sealed class SponsorProcessTests : IDisposable
     {
         File.WriteAllText(Keys, "a file, not a directory");
         AssertEnds(1, Keys, "--memory", "256MiB");
+    }
+
+    [Fact]
+    public void A_trust_file_that_is_not_there_or_is_none_is_one_line_and_status_1()
+    {
+        string trust = Path.Combine(_directory, "trust");
+        AssertEnds(1, $"there is no trust file {trust}: heca key trust makes one", "--memory", "256MiB", "--trust", trust);
+        File.WriteAllText(trust, "# mine\nalice\n");
+        File.SetUnixFileMode(trust, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        AssertEnds(1, $"{trust}, line 2: after 'alice' comes no public key (40 characters of Z85)", "--memory", "256MiB", "--trust", trust);
+    }
+
+    [Fact]
+    public void A_hangup_has_its_trust_file_read_again_and_does_not_end_it()
+    {
+        string trust = Path.Combine(_directory, "trust");
+        KeyFile.Write(trust, "# nobody yet", KeyFile.PublicMode, overwrite: true, "");
+        using SponsorProcess sponsor = SponsorProcess.StartAnnounced(Keys, "--trust", trust, "--log-level", "information");
+        Assert.Equal(SponsorErrorCode.NotTrusted, Assert.Throws<SponsorException>(() => Connect(sponsor)).Code);
+        string secret = Path.Combine(_directory, "alice.secret");
+        CurveKeyPair keys = CurveKeyPair.Create();
+        KeyFile.Write(secret, keys.SecretZ85, KeyFile.SecretMode, overwrite: true, "");
+        KeyFile.Write(trust, $"alice {keys.PublicZ85}", KeyFile.PublicMode, overwrite: true, "");
+        sponsor.Signal(SIGHUP);
+        SponsorClientOptions options = new() { RequestTimeout = TimeSpan.FromSeconds(20), Key = new DemanderKey(secret) };
+        Eventually.True(
+            () =>
+            {
+                try
+                {
+                    using SponsorClient client = SponsorClient.Connect("127.0.0.1", sponsor.ControlPort, sponsor.PublicKey, Guid.NewGuid(), "test", options);
+                    return client.IsAlive;
+                }
+                catch (SponsorException failure) when (failure.Code == SponsorErrorCode.NotTrusted)
+                {
+                    return false;
+                }
+            },
+            "being trusted");
+        sponsor.Signal(Libc.SIGTERM);
+        Assert.Equal(0, sponsor.WaitForExit());
+        Assert.Contains($"Read the trust file {trust}: 1 keys are trusted", sponsor.Errors, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -11,6 +11,7 @@ internal sealed unsafe class TestSlabDirectory : ISlabDirectory, IDisposable
 {
     private readonly ConcurrentDictionary<string, (Guid Demander, int Index)> _tokens = new();
     private readonly Dictionary<(int Owner, ulong Slab), (nint Memory, uint Slots)> _slabs = [];
+    private readonly ConcurrentDictionary<int, ServingShare> _shares = new();
     private int _connections;
     private int _demanders;
     private ulong _nextSlab = 1;
@@ -58,6 +59,8 @@ internal sealed unsafe class TestSlabDirectory : ISlabDirectory, IDisposable
         view = new SlabView((byte*)memory.Memory, memory.Slots);
         return found;
     }
+
+    public ServingShare ShareOf(DemanderHandle demander) => _shares.GetOrAdd(demander.Index, _ => new ServingShare());
 
     public void CountConnection(DemanderHandle demander, int change) => Interlocked.Add(ref _connections, change);
 

@@ -32,6 +32,12 @@ internal static class ErrorCode
     /// <summary>Takes the admin key of this sponsor, or the connection is an observer's.</summary>
     public const string NotAllowed = "not_allowed";
 
+    /// <summary>The sponsor has a trust file, and the key of this connection is not in it, has expired or was revoked.</summary>
+    public const string NotTrusted = "not_trusted";
+
+    /// <summary>The sponsor may have room, but not for whoever has this key.</summary>
+    public const string Quota = "quota";
+
     /// <summary>The last connection in that protection domain has closed, or it never was this demander's.</summary>
     public const string NoSuchDomain = "no_such_domain";
 

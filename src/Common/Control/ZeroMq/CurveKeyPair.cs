@@ -10,6 +10,9 @@ internal sealed unsafe record CurveKeyPair(string PublicZ85, string SecretZ85)
 {
     public const int Z85Length = 40;
 
+    /// <summary>A key as it is on the wire.</summary>
+    public const int KeyBytes = 32;
+
     private static readonly SearchValues<char> Z85Alphabet = SearchValues.Create(
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#");
 
@@ -42,6 +45,19 @@ internal sealed unsafe record CurveKeyPair(string PublicZ85, string SecretZ85)
 
     /// <summary>True for 40 characters of the Z85 alphabet.</summary>
     public static bool IsKey(string? text) => text?.Length == Z85Length && !text.AsSpan().ContainsAnyExcept(Z85Alphabet);
+
+    /// <summary>The text of a key of <see cref="KeyBytes"/> bytes.</summary>
+    public static string Encode(ReadOnlySpan<byte> key)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(key.Length, KeyBytes);
+        byte* text = stackalloc byte[Z85Length + 1];
+        fixed (byte* bytes = key)
+        {
+            _ = LibZmq.EncodeZ85(text, bytes, KeyBytes);
+        }
+
+        return Text(text);
+    }
 
     /// <summary>The secret stays out of logs.</summary>
     public override string ToString() => $"CURVE key {PublicZ85}";

@@ -44,6 +44,18 @@ internal sealed unsafe class ZmqSocket : SafeHandle
         return socket;
     }
 
+    /// <summary>
+    /// The socket on which libzmq asks whether a CURVE key is let in (ZAP, ZeroMQ's RFC 27); of its context there is one at most, made before a ROUTER
+    /// listens. Its messages are answered one by one.
+    /// </summary>
+    public static ZmqSocket CreateAuthenticator(ZmqContext context)
+    {
+        ZmqSocket socket = Create(context, LibZmq.ZMQ_REP);
+        return LibZmq.Bind(socket.handle, "inproc://zeromq.zap.01") == 0
+            ? socket
+            : throw new ZmqException("watch over the keys of control connections", Marshal.GetLastPInvokeError());
+    }
+
     /// <summary>A DEALER that talks only to the owner of <paramref name="serverPublicZ85"/>.</summary>
     public static ZmqSocket CreateDealer(ZmqContext context, CurveKeyPair keys, string serverPublicZ85)
     {
@@ -99,10 +111,34 @@ internal sealed unsafe class ZmqSocket : SafeHandle
             length = Math.Min(received, buffer.Length);
         }
 
-        int following = 0;
-        nuint size = sizeof(int);
-        Check(LibZmq.GetOption(handle, LibZmq.ZMQ_RCVMORE, &following, &size), "read a control message");
-        more = following != 0;
+        more = HasMore();
+        return true;
+    }
+
+    /// <summary>As <see cref="TryReceive(Span{byte}, out int, out bool)"/>; <paramref name="user"/> is who the authenticator said that the connection is: null where nobody was asked.</summary>
+    public bool TryReceive(Span<byte> buffer, out int length, out bool more, out string? user)
+    {
+        (length, more, user) = (0, false, null);
+        ZmqMessage message;
+        _ = LibZmq.OpenMessage(&message);
+        try
+        {
+            int received = LibZmq.ReceiveMessage(&message, handle, LibZmq.ZMQ_DONTWAIT);
+            if (received < 0)
+            {
+                return NothingNow("receive a control message");
+            }
+
+            length = Math.Min(received, buffer.Length);
+            new ReadOnlySpan<byte>(LibZmq.MessageData(&message), length).CopyTo(buffer);
+            user = Marshal.PtrToStringUTF8((nint)LibZmq.MessageProperty(&message, "User-Id"));
+        }
+        finally
+        {
+            _ = LibZmq.CloseMessage(&message);
+        }
+
+        more = HasMore();
         return true;
     }
 
@@ -116,13 +152,14 @@ internal sealed unsafe class ZmqSocket : SafeHandle
         }
     }
 
-    /// <summary>Waits until a message or the descriptor is readable, or the time is over. Interrupted waits return early.</summary>
-    public void Wait(int descriptor, int timeoutMs)
+    /// <summary>Waits until a message, the descriptor or a message of the other socket is there, or the time is over. Interrupted waits return early.</summary>
+    public void Wait(int descriptor, int timeoutMs, ZmqSocket? other = null)
     {
-        ZmqPollItem* items = stackalloc ZmqPollItem[2];
+        ZmqPollItem* items = stackalloc ZmqPollItem[3];
         items[0] = new ZmqPollItem { Socket = handle, Events = LibZmq.ZMQ_POLLIN };
         items[1] = new ZmqPollItem { Descriptor = descriptor, Events = LibZmq.ZMQ_POLLIN };
-        if (LibZmq.Poll(items, 2, timeoutMs) < 0)
+        items[2] = new ZmqPollItem { Socket = other?.handle ?? 0, Descriptor = -1, Events = LibZmq.ZMQ_POLLIN };
+        if (LibZmq.Poll(items, other is null ? 2 : 3, timeoutMs) < 0)
         {
             NothingNow("wait for control messages");
         }
@@ -156,6 +193,15 @@ internal sealed unsafe class ZmqSocket : SafeHandle
         long frameBytesMax = FrameBytesMax;
         Check(LibZmq.SetOption(socket.handle, LibZmq.ZMQ_MAXMSGSIZE, &frameBytesMax, sizeof(long)), "set a socket option");
         return socket;
+    }
+
+    /// <summary>Of the message whose frame was received last.</summary>
+    private bool HasMore()
+    {
+        int following = 0;
+        nuint size = sizeof(int);
+        Check(LibZmq.GetOption(handle, LibZmq.ZMQ_RCVMORE, &following, &size), "read a control message");
+        return following != 0;
     }
 
     private string Endpoint(string host, string port)

@@ -41,6 +41,7 @@ internal sealed unsafe class DataLink : IDisposable
     private volatile bool _isRebuilding;
     private bool _hasFailed;
     private string _why = "";
+    private string _lastFailure = "";
     private long _brokenSince;
     private long _rebuilds;
     private bool _isDisposed;
@@ -162,13 +163,14 @@ internal sealed unsafe class DataLink : IDisposable
         TimeSpan left = _options.GiveUpAfter - _stalledSince.Max(since => _time.GetElapsedTime(since));
         return left > TimeSpan.Zero
             ? Attempt(left)
-            : GiveUp($"{_why}; nothing could be done about it within {_options.GiveUpAfter.TotalSeconds:0.###} s");
+            : GiveUp($"{_why}; nothing could be done about it within {_options.GiveUpAfter.TotalSeconds:0.###} s{_lastFailure}");
     }
 
     private void Begin()
     {
         _isRebuilding = true;
         _hasFailed = false;
+        _lastFailure = "";
         _brokenSince = _time.GetTimestamp();
         _why = _connections.Select(connection => connection.BreakReason).FirstOrDefault(reason => reason is not null)
             ?? "a data connection has ended";
@@ -217,6 +219,7 @@ internal sealed unsafe class DataLink : IDisposable
 
     private LinkStep Fail(string why)
     {
+        _lastFailure = $": {why}";
         if (!_hasFailed)
         {
             _hasFailed = true;

@@ -41,7 +41,7 @@ internal static class NetworkCommand
                     throw new CommandException($"--seconds: {each} is not from 1 to {SecondsMax}", ExitStatus.Usage);
                 }
 
-                NetworkResult result = Run(sponsor.Resolve(parsed)?.Sponsors[0], transport.Read(parsed), TimeSpan.FromSeconds(each), token);
+                NetworkResult result = Run(sponsor.Resolve(parsed), transport.Read(parsed), TimeSpan.FromSeconds(each), token);
                 Write(output, result, parsed.GetValue(json));
                 return result.Verified ? ExitStatus.Done : HecaCommandLine.Fail(ExitStatus.Failed, "bench network: a page that was read is not what was written");
             });
@@ -49,11 +49,11 @@ internal static class NetworkCommand
         return command;
     }
 
-    private static NetworkResult Run(Pager.SponsorEndpoint? given, TransportPreference transport, TimeSpan each, CancellationToken cancellation)
+    private static NetworkResult Run(Lending.Borrowing? given, TransportPreference transport, TimeSpan each, CancellationToken cancellation)
     {
         using ILoggerFactory loggers = ConsoleLogging.Create(LogLevel.Warning);
         using EmbeddedSponsor? embedded = given is null ? EmbeddedSponsor.Start(NetworkRun.SlabBytes, transport) : null;
-        return NetworkRun.Run(given ?? embedded!.Endpoint, transport, each, loggers, cancellation);
+        return NetworkRun.Run(given?.Sponsors[0] ?? embedded!.Endpoint, given?.Key, transport, each, loggers, cancellation);
     }
 
     private static void Write(TextWriter output, NetworkResult result, bool json)

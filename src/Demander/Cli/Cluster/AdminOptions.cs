@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Membership;
 using Hecatonchire.Pager;
 
@@ -40,18 +41,21 @@ internal sealed class AdminOptions
         Description = "Or the etcd that it is registered in, which has its key; may be repeated for the members of one etcd",
     };
 
+    private readonly OwnKeyOption _ownKey = new();
+
     public void AddTo(Command command)
     {
         command.Add(_sponsor);
         command.Add(_key);
+        command.Add(_ownKey.Option);
         command.Add(_etcd);
         command.Add(_adminKey);
     }
 
     /// <summary>Throws <see cref="CommandException"/>.</summary>
-    public (SponsorEndpoint Sponsor, byte[] AdminKey) Resolve(ParseResult parsed) =>
+    public (SponsorEndpoint Sponsor, DemanderKey? OwnKey, byte[] AdminKey) Resolve(ParseResult parsed) =>
         (SponsorAddress.Resolve(parsed.GetValue(_sponsor)!, parsed.GetValue(_key) ?? FindKey(parsed.GetValue(_sponsor)!, parsed.GetValue(_etcd) ?? []), _sponsor.Name),
-            ReadAdminKey(parsed.GetValue(_adminKey)));
+            _ownKey.Resolve(parsed), ReadAdminKey(parsed.GetValue(_adminKey)));
 
     private static string? FindKey(string sponsor, string[] urls)
     {

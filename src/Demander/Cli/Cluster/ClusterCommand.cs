@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Cli.Status;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Pager;
 using Hecatonchire.Status;
 
@@ -24,6 +25,7 @@ internal static class ClusterCommand
         status.SetAction(parsed =>
         {
             EtcdReport? etcd = sponsors.ResolveEtcd(parsed) is { } address ? EtcdReport.Ask(address) : null;
+            DemanderKey? key = sponsors.ResolveOwnKey(parsed);
             SponsorEndpoint[] named = sponsors.ResolveNames(parsed, ", or --etcd URL");
             if (etcd?.Problem is { } problem)
             {
@@ -34,7 +36,7 @@ internal static class ClusterCommand
             SponsorReport[] reports =
             [
                 .. all.AsParallel().AsOrdered().WithDegreeOfParallelism(Math.Clamp(all.Length, 1, 64))
-                    .Select(sponsor => SponsorReport.Ask(sponsor) with { IsRegistered = etcd is null or { Problem: not null } ? null : etcd.Sponsors.Contains(sponsor) }),
+                    .Select(sponsor => SponsorReport.Ask(sponsor, key) with { IsRegistered = etcd is null or { Problem: not null } ? null : etcd.Sponsors.Contains(sponsor) }),
             ];
             List<StatusReport> programs = StatusDirectory.Ask();
             TextWriter output = parsed.InvocationConfiguration.Output;

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Pager;
 using Hecatonchire.Units;
@@ -37,10 +38,10 @@ internal static class DrainCommand
                 throw new CommandException($"--timeout '{parsed.GetValue(timeout)}': write seconds, 0 or more", ExitStatus.Usage);
             }
 
-            (SponsorEndpoint sponsor, byte[] key) = admin.Resolve(parsed);
+            (SponsorEndpoint sponsor, DemanderKey? own, byte[] key) = admin.Resolve(parsed);
             try
             {
-                return Drain(sponsor, key, TimeSpan.FromSeconds(seconds), parsed.InvocationConfiguration.Output);
+                return Drain(sponsor, own, key, TimeSpan.FromSeconds(seconds), parsed.InvocationConfiguration.Output);
             }
             catch (SponsorException e)
             {
@@ -50,7 +51,7 @@ internal static class DrainCommand
         return command;
     }
 
-    private static int Drain(SponsorEndpoint sponsor, byte[] key, TimeSpan timeout, TextWriter output)
+    private static int Drain(SponsorEndpoint sponsor, DemanderKey? own, byte[] key, TimeSpan timeout, TextWriter output)
     {
         using var stop = new ManualResetEventSlim();
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
@@ -59,7 +60,7 @@ internal static class DrainCommand
             stop.Set();
         });
         string name = $"{sponsor.Host}:{sponsor.Port}";
-        using SponsorClient client = Observer.Connect(sponsor);
+        using SponsorClient client = Observer.Connect(sponsor, own);
         long atFirst = client.Offer(0, key).LentBytes, left = atFirst;
         output.WriteLine($"{name} lends no more; {new ByteSize(atFirst)} is asked back");
         long start = Stopwatch.GetTimestamp(), told = start;

@@ -1,4 +1,5 @@
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Pager;
 
@@ -11,6 +12,6 @@ internal static class Observer
     private static readonly TimeSpan s_answerTime = TimeSpan.FromSeconds(3);
 
     /// <summary>Throws <see cref="SponsorException"/>, <see cref="ZmqUnavailableException"/>.</summary>
-    public static SponsorClient Connect(SponsorEndpoint sponsor) =>
-        SponsorClient.Connect(sponsor.Host, sponsor.Port, sponsor.PublicKey, Guid.Empty, $"heca-{Environment.MachineName}", s_answerTime);
+    public static SponsorClient Connect(SponsorEndpoint sponsor, DemanderKey? key) => SponsorClient.Connect(
+        sponsor.Host, sponsor.Port, sponsor.PublicKey, Guid.Empty, $"heca-{Environment.MachineName}", new SponsorClientOptions { RequestTimeout = s_answerTime, Key = key });
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Pager;
 using Hecatonchire.Units;
@@ -29,8 +30,8 @@ internal static class OfferCommand
                 throw new CommandException($"'{parsed.GetValue(size)}' is no size: write one such as 16GiB", ExitStatus.Usage);
             }
 
-            (SponsorEndpoint sponsor, byte[] key) = admin.Resolve(parsed);
-            OfferAnswer answer = Set(sponsor, bytes.Bytes, key);
+            (SponsorEndpoint sponsor, DemanderKey? own, byte[] key) = admin.Resolve(parsed);
+            OfferAnswer answer = Set(sponsor, own, bytes.Bytes, key);
             parsed.InvocationConfiguration.Output.WriteLine(
                 $"{sponsor.Host}:{sponsor.Port} offers {bytes}, of which {new ByteSize(Math.Min(answer.LentBytes, bytes.Bytes))} is lent"
                 + (answer.LentBytes > bytes.Bytes ? $"; {new ByteSize(answer.LentBytes - bytes.Bytes)} more is asked back" : ""));
@@ -39,11 +40,11 @@ internal static class OfferCommand
         return command;
     }
 
-    private static OfferAnswer Set(SponsorEndpoint sponsor, long bytes, byte[] key)
+    private static OfferAnswer Set(SponsorEndpoint sponsor, DemanderKey? own, long bytes, byte[] key)
     {
         try
         {
-            using SponsorClient client = Observer.Connect(sponsor);
+            using SponsorClient client = Observer.Connect(sponsor, own);
             return client.Offer(bytes, key);
         }
         catch (SponsorException e)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Hecatonchire.Control;
+using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.Messages;
 using Hecatonchire.Membership;
 using Hecatonchire.Pager;
@@ -48,12 +49,12 @@ internal sealed record SponsorReport
 
     public long PagesWritten { get; init; }
 
-    public static SponsorReport Ask(SponsorEndpoint sponsor)
+    public static SponsorReport Ask(SponsorEndpoint sponsor, DemanderKey? key = null)
     {
         string name = $"{sponsor.Host}:{sponsor.Port}";
         try
         {
-            using SponsorClient client = Observer.Connect(sponsor);
+            using SponsorClient client = Observer.Connect(sponsor, key);
             StatsAnswer stats = client.Stats();
             return new SponsorReport
             {

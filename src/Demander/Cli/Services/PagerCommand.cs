@@ -37,6 +37,7 @@ internal static class PagerCommand
         ["--allow"] = "@users",
         ["--sponsor"] = "10.0.0.2:7400",
         ["--sponsor-key"] = "/var/lib/heca/sponsor.public",
+        ["--key"] = "/etc/heca/demander.secret",
         ["--spill"] = "/var/tmp",
         ["--spill-max"] = "16GiB",
         ["--etcd"] = "http://10.0.0.9:2379",
@@ -143,7 +144,7 @@ internal static class PagerCommand
                 continue;
             }
 
-            PagerHost.ConnectTo(sponsor).Dispose();
+            PagerHost.ConnectTo(sponsor, key: options.Borrowing.Key).Dispose();
         }
     }
 
