@@ -25,6 +25,7 @@ _heca_sponsor() {
         'heca-sponsor --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
         'heca-sponsor --pressure-max') :; return ;;
         'heca-sponsor --keys') COMPREPLY=($(compgen -d -- "$current")); return ;;
+        'heca-sponsor --trust') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca-sponsor --gone-after') :; return ;;
         'heca-sponsor --label') :; return ;;
         'heca-sponsor --etcd') :; return ;;
@@ -37,7 +38,7 @@ _heca_sponsor() {
         *) ;;
     esac
     case "$path" in
-        'heca-sponsor') COMPREPLY=($(compgen -W '--memory --listen --port --data-port --transport --pressure-max --keys --gone-after --label --etcd --etcd-lease --advertise --cluster --metrics --announce --exit-with-stdin --log-level --config --dump-config --help --version' -- "$current")) ;;
+        'heca-sponsor') COMPREPLY=($(compgen -W '--memory --listen --port --data-port --transport --pressure-max --keys --trust --gone-after --label --etcd --etcd-lease --advertise --cluster --metrics --announce --exit-with-stdin --log-level --config --dump-config --help --version' -- "$current")) ;;
     esac
 }
 complete -F _heca_sponsor heca-sponsor

@@ -37,6 +37,11 @@ _heca() {
             'heca cluster status') path='heca cluster status' ;;
             'heca drain') path='heca drain' ;;
             'heca offer') path='heca offer' ;;
+            'heca key') path='heca key' ;;
+            'heca key new') path='heca key new' ;;
+            'heca key show') path='heca key show' ;;
+            'heca key trust') path='heca key trust' ;;
+            'heca key revoke') path='heca key revoke' ;;
             'heca check') path='heca check' ;;
             'heca version') path='heca version' ;;
             *) ;;
@@ -58,6 +63,7 @@ _heca() {
         'heca run --log-level') :; return ;;
         'heca run --sponsor') :; return ;;
         'heca run --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca run --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca run --replicas') :; return ;;
         'heca run --spread') :; return ;;
         'heca run --stripe') :; return ;;
@@ -73,6 +79,7 @@ _heca() {
         'heca pager --allow') :; return ;;
         'heca pager --sponsor') :; return ;;
         'heca pager --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca pager --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca pager --replicas') :; return ;;
         'heca pager --spread') :; return ;;
         'heca pager --stripe') :; return ;;
@@ -104,6 +111,7 @@ _heca() {
         'heca bench fault --metrics') :; return ;;
         'heca bench fault --sponsor') :; return ;;
         'heca bench fault --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench fault --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench fault --replicas') :; return ;;
         'heca bench fault --spread') :; return ;;
         'heca bench fault --stripe') :; return ;;
@@ -125,6 +133,7 @@ _heca() {
         'heca bench scan --metrics') :; return ;;
         'heca bench scan --sponsor') :; return ;;
         'heca bench scan --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench scan --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench scan --replicas') :; return ;;
         'heca bench scan --spread') :; return ;;
         'heca bench scan --stripe') :; return ;;
@@ -147,6 +156,7 @@ _heca() {
         'heca bench random-walk --metrics') :; return ;;
         'heca bench random-walk --sponsor') :; return ;;
         'heca bench random-walk --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench random-walk --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench random-walk --replicas') :; return ;;
         'heca bench random-walk --spread') :; return ;;
         'heca bench random-walk --stripe') :; return ;;
@@ -170,6 +180,7 @@ _heca() {
         'heca bench zipf --metrics') :; return ;;
         'heca bench zipf --sponsor') :; return ;;
         'heca bench zipf --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench zipf --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench zipf --replicas') :; return ;;
         'heca bench zipf --spread') :; return ;;
         'heca bench zipf --stripe') :; return ;;
@@ -190,6 +201,7 @@ _heca() {
         'heca bench quicksort --metrics') :; return ;;
         'heca bench quicksort --sponsor') :; return ;;
         'heca bench quicksort --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench quicksort --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench quicksort --replicas') :; return ;;
         'heca bench quicksort --spread') :; return ;;
         'heca bench quicksort --stripe') :; return ;;
@@ -201,6 +213,7 @@ _heca() {
         'heca bench network --seconds') :; return ;;
         'heca bench network --sponsor') :; return ;;
         'heca bench network --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench network --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench network --replicas') :; return ;;
         'heca bench network --spread') :; return ;;
         'heca bench network --stripe') :; return ;;
@@ -221,27 +234,38 @@ _heca() {
         'heca top --count') :; return ;;
         'heca cluster status --sponsor') :; return ;;
         'heca cluster status --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca cluster status --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca cluster status --etcd') :; return ;;
         'heca drain --timeout') :; return ;;
         'heca drain --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca drain --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca drain --etcd') :; return ;;
         'heca drain --admin-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca offer --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca offer --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca offer --etcd') :; return ;;
         'heca offer --admin-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca key new --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca key show --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca key show --trust') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca key trust --quota') :; return ;;
+        'heca key trust --share') :; return ;;
+        'heca key trust --expires') :; return ;;
+        'heca key trust --trust') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca key revoke --trust') COMPREPLY=($(compgen -f -- "$current")); return ;;
         *) ;;
     esac
     case "$path" in
-        'heca') COMPREPLY=($(compgen -W 'run pager bench status top segment cluster drain offer check version --help --version' -- "$current")) ;;
-        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --metrics --transport --log-level --stats --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
-        'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --log-level --config --help' -- "$current")) ;;
+        'heca') COMPREPLY=($(compgen -W 'run pager bench status top segment cluster drain offer key check version --help --version' -- "$current")) ;;
+        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --metrics --transport --log-level --stats --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
+        'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --log-level --config --help' -- "$current")) ;;
         'heca bench') COMPREPLY=($(compgen -W 'fault scan random-walk zipf quicksort network demo suite report check --help' -- "$current")) ;;
-        'heca bench fault') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --sparse --pin --eviction --baseline --floor --breakdown --metrics --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
-        'heca bench scan') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --passes --eviction --baseline --floor --metrics --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
-        'heca bench random-walk') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --writes --eviction --baseline --metrics --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
-        'heca bench zipf') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --writes --theta --eviction --baseline --metrics --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
-        'heca bench quicksort') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --eviction --baseline --metrics --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
-        'heca bench network') COMPREPLY=($(compgen -W '--transport --seconds --json --sponsor --sponsor-key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --help' -- "$current")) ;;
+        'heca bench fault') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --sparse --pin --eviction --baseline --floor --breakdown --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
+        'heca bench scan') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --passes --eviction --baseline --floor --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
+        'heca bench random-walk') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --writes --eviction --baseline --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
+        'heca bench zipf') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --writes --theta --eviction --baseline --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
+        'heca bench quicksort') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --eviction --baseline --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
+        'heca bench network') COMPREPLY=($(compgen -W '--transport --seconds --json --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --help' -- "$current")) ;;
         'heca bench demo') COMPREPLY=($(compgen -W '--progress --help' -- "$current")) ;;
         'heca bench suite') COMPREPLY=($(compgen -W '--size --runs --systems --work --cell-seconds --swap-dir --seed --quick --out --resume --json --progress --help' -- "$current")) ;;
         'heca bench report') COMPREPLY=($(compgen -W '--readme --help' -- "$current")) ;;
@@ -253,9 +277,14 @@ _heca() {
         'heca segment grow') COMPREPLY=($(compgen -W '--help' -- "$current")) ;;
         'heca segment shrink') COMPREPLY=($(compgen -W '--drop --help' -- "$current")) ;;
         'heca cluster') COMPREPLY=($(compgen -W 'status --help' -- "$current")) ;;
-        'heca cluster status') COMPREPLY=($(compgen -W '--json --sponsor --sponsor-key --etcd --help' -- "$current")) ;;
-        'heca drain') COMPREPLY=($(compgen -W '--timeout --sponsor-key --etcd --admin-key --help' -- "$current")) ;;
-        'heca offer') COMPREPLY=($(compgen -W '--sponsor-key --etcd --admin-key --help' -- "$current")) ;;
+        'heca cluster status') COMPREPLY=($(compgen -W '--json --sponsor --sponsor-key --key --etcd --help' -- "$current")) ;;
+        'heca drain') COMPREPLY=($(compgen -W '--timeout --sponsor-key --key --etcd --admin-key --help' -- "$current")) ;;
+        'heca offer') COMPREPLY=($(compgen -W '--sponsor-key --key --etcd --admin-key --help' -- "$current")) ;;
+        'heca key') COMPREPLY=($(compgen -W 'new show trust revoke --help' -- "$current")) ;;
+        'heca key new') COMPREPLY=($(compgen -W '--key --replace --help' -- "$current")) ;;
+        'heca key show') COMPREPLY=($(compgen -W '--key --trusted --trust --help' -- "$current")) ;;
+        'heca key trust') COMPREPLY=($(compgen -W '--quota --share --expires --trust --help' -- "$current")) ;;
+        'heca key revoke') COMPREPLY=($(compgen -W '--trust --help' -- "$current")) ;;
         'heca check') COMPREPLY=($(compgen -W '--json --help' -- "$current")) ;;
         'heca version') COMPREPLY=($(compgen -W '--help' -- "$current")) ;;
     esac
