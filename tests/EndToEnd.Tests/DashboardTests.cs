@@ -20,7 +20,7 @@ public sealed partial class DashboardTests
         using Process heca = HecaRun.Start(sponsor, "", "--local", "8MiB", "--metrics", $"{pagerPort}", "--", Programs.Test, "idle", "32");
         Assert.Equal("ready", heca.StandardOutput.ReadLine());
         using var prometheus = new PrometheusServer(("heca-sponsor", $"127.0.0.1:{sponsorPort}"), ("heca-pager", $"127.0.0.1:{pagerPort}"));
-        for (long end = Environment.TickCount64 + 60_000; prometheus.Query("min(count_over_time(up[1m])) >= 4") is not { Length: 1 }; Thread.Sleep(100))
+        for (long end = Environment.TickCount64 + 60_000; prometheus.Query("min(sum_over_time(up[1m])) >= 4") is not { Length: 1 }; Thread.Sleep(100))
         {
             Assert.True(Environment.TickCount64 < end, "Prometheus does not scrape");
         }
@@ -31,7 +31,7 @@ public sealed partial class DashboardTests
         Assert.InRange(queries.Length, 40, 200);
         Assert.All(queries, query =>
         {
-            Assert.True(prometheus.Query(query) is { Length: > 0 }, $"finds nothing: {query}");
+            Assert.True(Finds(prometheus, query), $"finds nothing: {query}");
             AssertLabels(query, labels);
         });
 
@@ -39,7 +39,7 @@ public sealed partial class DashboardTests
         string rules = File.ReadAllText(Path.Combine(Programs.Root, "deploy/prometheus/heca.rules.yml"));
         string[] selectors = [.. Selector().Matches(rules).Select(found => found.Value)];
         Assert.InRange(selectors.Length, 20, 200);
-        Assert.All(selectors, selector => Assert.True(prometheus.Query(selector) is { Length: > 0 }, $"finds nothing: {selector}"));
+        Assert.All(selectors, selector => Assert.True(Finds(prometheus, selector), $"finds nothing: {selector}"));
         AssertLabels(rules, labels);
 
         string all = string.Join('\n', queries);
@@ -53,6 +53,20 @@ public sealed partial class DashboardTests
         heca.StandardInput.WriteLine();
         Assert.Equal("ok", heca.StandardOutput.ReadLine());
         heca.WaitForExit();
+    }
+
+    /// <summary>Again for a while: on a host that is busy a scrape fails now and then, and for that moment nothing is there.</summary>
+    private static bool Finds(PrometheusServer prometheus, string query)
+    {
+        for (long end = Environment.TickCount64 + 10_000; prometheus.Query(query) is not { Length: > 0 }; Thread.Sleep(100))
+        {
+            if (Environment.TickCount64 > end)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>As Grafana sends them: with its variables filled in.</summary>

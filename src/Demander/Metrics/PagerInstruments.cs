@@ -13,6 +13,7 @@ internal sealed class PagerInstruments
     /// <summary>Both are called on the scraper's thread, at each scrape.</summary>
     public PagerInstruments(Func<PagerSnapshot> snapshot, Action<LatencyHistogram> copyLatencies)
     {
+        (Snapshot, CopyLatencies) = (snapshot, copyLatencies);
         Registry.Before(() => _now = snapshot());
         AddCounters();
         AddGauges();
@@ -23,6 +24,11 @@ internal sealed class PagerInstruments
         : this(pager.Snapshot, pager.CopyLatencies)
     {
     }
+
+    /// <summary>The figures now, of all programs in one.</summary>
+    public Func<PagerSnapshot> Snapshot { get; }
+
+    public Action<LatencyHistogram> CopyLatencies { get; }
 
     /// <summary>For <see cref="MetricsEndpoint.Start"/>.</summary>
     public MetricsRegistry Registry { get; } = new();

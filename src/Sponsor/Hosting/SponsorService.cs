@@ -1,7 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
-using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
@@ -25,11 +24,10 @@ internal sealed partial class SponsorService(
     ControlServer control,
     ControlServerOptions controlOptions,
     Enrolment enrolment,
-    SponsorInstruments instruments,
+    SponsorWatch watch,
     ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
 {
-    private MetricsEndpoint? _metrics;
     private string? _noRdma;
 
     // Z85 has characters that the default encoder escapes for the sake of HTML.
@@ -42,9 +40,7 @@ internal sealed partial class SponsorService(
         OfferRdma();
         control.Start();
         enrolment.Start(control.Port, controlOptions.Instance);
-        _metrics = options.Metrics is null
-            ? null
-            : MetricsEndpoint.Start(options.Metrics.ToString(), instruments.Registry);
+        watch.Start(control.Port);
         if (options.Announce)
         {
             Announce();
@@ -65,7 +61,7 @@ internal sealed partial class SponsorService(
         data.Dispose();
         rdma.Dispose();
         store.Dispose();
-        _metrics?.Dispose();
+        watch.Dispose();
         return Task.CompletedTask;
     }
 
@@ -102,9 +98,9 @@ internal sealed partial class SponsorService(
             facts["no_rdma"] = _noRdma;
         }
 
-        if (_metrics is not null)
+        if (watch.EndPoint is { } endPoint)
         {
-            facts["metrics_port"] = _metrics.EndPoint.Port;
+            facts["metrics_port"] = endPoint.Port;
         }
 
         Console.Out.WriteLine(JsonSerializer.Serialize(facts, Readable));

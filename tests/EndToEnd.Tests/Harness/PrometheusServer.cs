@@ -26,7 +26,8 @@ internal sealed class PrometheusServer : IDisposable
         string listen = $"127.0.0.1:{FreePort()}";
         _client.BaseAddress = new Uri($"http://{listen}");
         _process = Process.Start(new ProcessStartInfo(Program,
-            [$"--config.file={configuration}", $"--storage.tsdb.path={_folder}/data", $"--web.listen-address={listen}", "--log.level=error"]) { RedirectStandardError = true })!;
+            [$"--config.file={configuration}", $"--storage.tsdb.path={_folder}/data", $"--web.listen-address={listen}", "--log.level=error"])
+        { RedirectStandardError = true })!;
         _told = new OutputTail(_process.StandardError);
     }
 
