@@ -33,12 +33,14 @@ _heca_sponsor() {
         'heca-sponsor --advertise') :; return ;;
         'heca-sponsor --cluster') :; return ;;
         'heca-sponsor --metrics') :; return ;;
+        'heca-sponsor --otlp') :; return ;;
         'heca-sponsor --log-level') :; return ;;
+        'heca-sponsor --log-format') COMPREPLY=($(compgen -W 'text json journald' -- "$current")); return ;;
         'heca-sponsor --config') COMPREPLY=($(compgen -f -- "$current")); return ;;
         *) ;;
     esac
     case "$path" in
-        'heca-sponsor') COMPREPLY=($(compgen -W '--memory --listen --port --data-port --transport --pressure-max --keys --trust --gone-after --label --etcd --etcd-lease --advertise --cluster --metrics --announce --exit-with-stdin --log-level --config --dump-config --help --version' -- "$current")) ;;
+        'heca-sponsor') COMPREPLY=($(compgen -W '--memory --listen --port --data-port --transport --pressure-max --keys --trust --gone-after --label --etcd --etcd-lease --advertise --cluster --metrics --otlp --announce --exit-with-stdin --log-level --log-format --config --dump-config --help --version' -- "$current")) ;;
     esac
 }
 complete -F _heca_sponsor heca-sponsor

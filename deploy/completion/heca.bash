@@ -58,9 +58,11 @@ _heca() {
         'heca run --pager') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca run --memory') :; return ;;
         'heca run --stop-after') :; return ;;
-        'heca run --metrics') :; return ;;
         'heca run --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
         'heca run --log-level') :; return ;;
+        'heca run --metrics') :; return ;;
+        'heca run --otlp') :; return ;;
+        'heca run --log-format') COMPREPLY=($(compgen -W 'text json journald' -- "$current")); return ;;
         'heca run --sponsor') :; return ;;
         'heca run --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca run --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -93,6 +95,8 @@ _heca() {
         'heca pager --memory') :; return ;;
         'heca pager --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
         'heca pager --metrics') :; return ;;
+        'heca pager --otlp') :; return ;;
+        'heca pager --log-format') COMPREPLY=($(compgen -W 'text json journald' -- "$current")); return ;;
         'heca pager --log-level') :; return ;;
         'heca pager --config') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca bench fault --system') COMPREPLY=($(compgen -W 'heca local disk-swap zram-lzo-rle zram-lz4 zswap' -- "$current")); return ;;
@@ -257,8 +261,8 @@ _heca() {
     esac
     case "$path" in
         'heca') COMPREPLY=($(compgen -W 'run pager bench status top segment cluster drain offer key check version --help --version' -- "$current")) ;;
-        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --metrics --transport --log-level --stats --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
-        'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --log-level --config --help' -- "$current")) ;;
+        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --transport --log-level --stats --metrics --otlp --log-format --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
+        'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --otlp --log-format --log-level --config --help' -- "$current")) ;;
         'heca bench') COMPREPLY=($(compgen -W 'fault scan random-walk zipf quicksort network demo suite report check --help' -- "$current")) ;;
         'heca bench fault') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --sparse --pin --eviction --baseline --floor --breakdown --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
         'heca bench scan') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --passes --eviction --baseline --floor --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;

@@ -143,7 +143,7 @@ internal sealed class EtcdStore : IDisposable
         await call.RequestStream.WriteAsync(new LeaseKeepAliveRequest { ID = lease }, options.CancellationToken).ConfigureAwait(false);
         bool isAnswered = await call.ResponseStream.MoveNext(options.CancellationToken).ConfigureAwait(false);
         await call.RequestStream.CompleteAsync().ConfigureAwait(false);
-        return isAnswered ? call.ResponseStream.Current : throw new RpcException(new Status(StatusCode.Unavailable, "it ended the call"));
+        return isAnswered ? call.ResponseStream.Current : throw new RpcException(new Grpc.Core.Status(StatusCode.Unavailable, "it ended the call"));
     }
 
     private Task<T> CallAsync<T>(Func<GrpcChannel, CallOptions, AsyncUnaryCall<T>> call, CancellationToken stop) => CallAsync(

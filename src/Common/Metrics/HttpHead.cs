@@ -1,9 +1,13 @@
+using System.Net;
 using System.Text;
 
 namespace Hecatonchire.Metrics;
 
-/// <summary>The request line of an HTTP/1.x request: all that a metrics scrape is judged by.</summary>
-internal readonly record struct HttpHead(string Method, string Path)
+/// <summary>The request line of an HTTP/1.x request, and whom it is meant for: all that a request is judged by.</summary>
+/// <param name="Method">GET, for example.</param>
+/// <param name="Path">Of the target, without its query.</param>
+/// <param name="Host">The header of that name; null: there is none.</param>
+internal readonly record struct HttpHead(string Method, string Path, string? Host)
 {
     /// <summary>Ample for a scraper's headers; a longer head is refused.</summary>
     public const int BytesMax = 8192;
@@ -39,7 +43,39 @@ internal readonly record struct HttpHead(string Method, string Path)
         }
 
         int query = parts[1].IndexOf('?', StringComparison.Ordinal);
-        request = new HttpHead(parts[0], query < 0 ? parts[1] : parts[1][..query]);
+        request = new HttpHead(parts[0], query < 0 ? parts[1] : parts[1][..query], FindHost(head[(lineEnd + 2)..]));
         return true;
+    }
+
+    /// <summary>
+    /// False where the request is meant for a name that is not this host's: a page from anywhere has its own name resolve to this host's loopback address, and a browser
+    /// here ask for it. An address, or no name at all, is no such trick.
+    /// </summary>
+    public bool IsForThisHost
+    {
+        get
+        {
+            string name = Host is null ? "" : Host[(Host.LastIndexOf('@') + 1)..];
+            int end = name.StartsWith('[') ? name.IndexOf(']', StringComparison.Ordinal) + 1 : name.LastIndexOf(':');
+            name = end <= 0 ? name : name[..end];
+            return name.Length == 0 || IPAddress.TryParse(name, out _) || Is(name, "localhost") || Is(name, Environment.MachineName)
+                || name.StartsWith(Environment.MachineName + ".", StringComparison.OrdinalIgnoreCase);
+        }
+    }
+
+    private static bool Is(string name, string known) => name.Equals(known, StringComparison.OrdinalIgnoreCase);
+
+    private static string? FindHost(ReadOnlySpan<byte> headers)
+    {
+        const string Name = "host:";
+        foreach (Range line in headers.Split("\r\n"u8))
+        {
+            if (headers[line].Length >= Name.Length && Ascii.EqualsIgnoreCase(headers[line][..Name.Length], Name))
+            {
+                return Encoding.ASCII.GetString(headers[line][Name.Length..]).Trim();
+            }
+        }
+
+        return null;
     }
 }

@@ -103,6 +103,21 @@ internal sealed class LatencyHistogram
         _max = Math.Max(_max, other._max);
     }
 
+    /// <summary>What this one has got since it was <paramref name="earlier"/>; as largest value it has one of its own bucket.</summary>
+    public LatencyHistogram Since(LatencyHistogram earlier)
+    {
+        var since = new LatencyHistogram();
+        for (int i = 0; i < _buckets.Length; i++)
+        {
+            since._buckets[i] = Math.Max(0, _buckets[i] - earlier._buckets[i]);
+            since._count += since._buckets[i];
+            since._max = since._buckets[i] > 0 ? Math.Min(UpperBound(i), _max) : since._max;
+        }
+
+        since._sum = Math.Max(0, _sum - earlier._sum);
+        return since;
+    }
+
     /// <summary>Count, sum, maximum and the buckets up to the last that holds a record, for another process; see <see cref="FromValues"/>.</summary>
     public long[] ToValues()
     {

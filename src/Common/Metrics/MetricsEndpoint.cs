@@ -1,17 +1,22 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Hecatonchire.Page;
 
 namespace Hecatonchire.Metrics;
 
 /// <summary>
-/// Serves GET /metrics over HTTP/1.1, one request per connection, on the thread pool: no thread of the data path takes
-/// part. Everything a client can do is bounded: size and time of its request, and how many are served at once.
+/// Serves GET /metrics, and where the daemon has one its status page (/ and /status.json), over HTTP/1.1, one request per connection, on the thread pool: no thread of the
+/// data path takes part. Everything a client can do is bounded: size and time of its request, and how many are served at once. Nobody can change anything here.
 /// </summary>
 internal sealed class MetricsEndpoint : IDisposable
 {
     /// <summary>A scraper or two, and somebody with curl; more wait in the listen queue.</summary>
     private const int ConnectionsMax = 8;
+
+    /// <summary>Of all but /metrics: a browser does not guess, keep or tell on.</summary>
+    private const string PageHeaders =
+        "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n";
 
     private const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -19,15 +24,15 @@ internal sealed class MetricsEndpoint : IDisposable
     private static readonly TimeSpan RequestTimeMax = TimeSpan.FromSeconds(5);
 
     private readonly MetricsRegistry _registry;
+    private readonly Func<byte[]>? _status;
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _places = new(ConnectionsMax);
     private readonly Task _accepting;
 
-    private MetricsEndpoint(Socket listener, MetricsRegistry registry)
+    private MetricsEndpoint(Socket listener, MetricsRegistry registry, Func<byte[]>? status)
     {
-        _listener = listener;
-        _registry = registry;
+        (_listener, _registry, _status) = (listener, registry, status);
         _accepting = Task.Run(AcceptAsync);
     }
 
@@ -35,8 +40,11 @@ internal sealed class MetricsEndpoint : IDisposable
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
     /// <summary>Listens on <paramref name="hostPort"/> (see <see cref="ListenAddress"/>).</summary>
+    /// <param name="hostPort">Where to listen.</param>
+    /// <param name="registry">The figures.</param>
+    /// <param name="status">Gives /status.json, UTF-8, on the thread pool and several at once; null: there is no page.</param>
     /// <exception cref="IOException">With one line for the user: not an address, or the port is taken.</exception>
-    public static MetricsEndpoint Start(string hostPort, MetricsRegistry registry)
+    public static MetricsEndpoint Start(string hostPort, MetricsRegistry registry, Func<byte[]>? status = null)
     {
         if (!ListenAddress.TryParse(hostPort, out IPEndPoint endPoint, out string error))
         {
@@ -58,7 +66,7 @@ internal sealed class MetricsEndpoint : IDisposable
             throw new IOException($"--metrics: cannot listen on {endPoint}: {reason}", e);
         }
 
-        return new MetricsEndpoint(listener, registry);
+        return new MetricsEndpoint(listener, registry, status);
     }
 
     /// <summary>Returns when the last request in progress has ended or been cut off.</summary>
@@ -151,7 +159,7 @@ internal sealed class MetricsEndpoint : IDisposable
 
         byte[] answer = end < 0 && length == head.Length
             ? Plain("431 Request Header Fields Too Large", "the request head exceeds 8 KiB")
-            : Respond(head.AsSpan(0, Math.Max(end, 0)));
+            : Respond(head.AsSpan(0, Math.Max(end, 0)), client.LocalEndPoint is IPEndPoint { Address: var local } && IPAddress.IsLoopback(local));
         for (int sent = 0; sent < answer.Length;)
         {
             sent += await client.SendAsync(answer.AsMemory(sent), cancel);
@@ -164,7 +172,7 @@ internal sealed class MetricsEndpoint : IDisposable
         }
     }
 
-    private byte[] Respond(ReadOnlySpan<byte> head)
+    private byte[] Respond(ReadOnlySpan<byte> head, bool isLoopback)
     {
         if (!HttpHead.TryParse(head, out HttpHead request))
         {
@@ -176,20 +184,28 @@ internal sealed class MetricsEndpoint : IDisposable
             return Plain("405 Method Not Allowed", "only GET", "Allow: GET, HEAD\r\n");
         }
 
-        if (request.Path != "/metrics")
+        bool withBody = request.Method == "GET";
+        if (request.Path != "/metrics" && isLoopback && !request.IsForThisHost)
         {
-            return Plain("404 Not Found", "the metrics are at /metrics", withBody: request.Method == "GET");
+            return Plain("421 Misdirected Request", "that name is not this host's: ask 127.0.0.1 or localhost", withBody: withBody);
         }
 
         try
         {
-            return Build("200 OK", ContentType, _registry.Collect(), "", request.Method == "GET");
+            return request.Path switch
+            {
+                "/metrics" => Build("200 OK", ContentType, _registry.Collect(), "", withBody),
+                "/" when _status is not null =>
+                    Build("200 OK", "text/html; charset=utf-8", StatusPage.Document, $"{PageHeaders}Content-Security-Policy: {StatusPage.Policy}\r\n", withBody),
+                "/status.json" when _status is not null => Build("200 OK", "application/json", _status(), PageHeaders, withBody),
+                _ => Plain("404 Not Found", _status is null ? "the metrics are at /metrics" : "the status page is at /, the metrics are at /metrics", withBody: withBody),
+            };
         }
 #pragma warning disable CA1031 // An observer's failure is the scraper's to see; it must not end the program.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            return Plain("500 Internal Server Error", $"an instrument failed: {e.Message}");
+            return Plain("500 Internal Server Error", $"an instrument failed: {e.Message}", withBody: withBody);
         }
     }
 

@@ -1,6 +1,6 @@
-using Microsoft.Extensions.DependencyInjection;
+using Hecatonchire.Hosting;
+using Hecatonchire.Status;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Hecatonchire.Cli;
 
@@ -8,16 +8,6 @@ namespace Hecatonchire.Cli;
 internal static class ConsoleLogging
 {
     /// <summary>Disposing the factory writes out what is still queued.</summary>
-    public static ILoggerFactory Create(LogLevel least) => LoggerFactory.Create(logging =>
-    {
-        logging.SetMinimumLevel(least);
-        logging.AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.UseUtcTimestamp = true;
-        });
-        logging.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
-    });
+    public static ILoggerFactory Create(LogLevel least, LogFormat format = LogFormat.Text, EventRing? events = null) =>
+        LoggerFactory.Create(logging => DaemonLogging.Configure(logging, least, format, events));
 }

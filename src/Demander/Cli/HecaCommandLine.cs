@@ -55,15 +55,28 @@ internal static class HecaCommandLine
     /// <summary>Prints one line on standard error and returns the status.</summary>
     public static int Fail(int status, string message)
     {
-        Console.Error.WriteLine($"heca: {message.ReplaceLineEndings(" ")}");
+        Say(() => Console.Error.WriteLine($"heca: {message.ReplaceLineEndings(" ")}"));
         return status;
+    }
+
+    /// <summary>Writes on standard error; a disk that is full below it changes nothing else.</summary>
+    public static void Say(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (IOException)
+        {
+            // Nobody can be told.
+        }
     }
 
     private static int Fail(Exception e)
     {
         if (Environment.GetEnvironmentVariable(DebugEnvironment) == "1")
         {
-            Console.Error.WriteLine(e);
+            Say(() => Console.Error.WriteLine(e));
         }
 
         return e switch

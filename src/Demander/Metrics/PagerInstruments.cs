@@ -13,6 +13,7 @@ internal sealed class PagerInstruments
     /// <summary>Both are called on the scraper's thread, at each scrape.</summary>
     public PagerInstruments(Func<PagerSnapshot> snapshot, Action<LatencyHistogram> copyLatencies)
     {
+        (Snapshot, CopyLatencies) = (snapshot, copyLatencies);
         Registry.Before(() => _now = snapshot());
         AddCounters();
         AddGauges();
@@ -23,6 +24,11 @@ internal sealed class PagerInstruments
         : this(pager.Snapshot, pager.CopyLatencies)
     {
     }
+
+    /// <summary>The figures now, of all programs in one.</summary>
+    public Func<PagerSnapshot> Snapshot { get; }
+
+    public Action<LatencyHistogram> CopyLatencies { get; }
 
     /// <summary>For <see cref="MetricsEndpoint.Start"/>.</summary>
     public MetricsRegistry Registry { get; } = new();
@@ -63,6 +69,7 @@ internal sealed class PagerInstruments
         Gauge("heca_pager_sponsors_silent", "Sponsors that are not lost and do not answer just now.", s => s.SponsorsSilent);
         Gauge("heca_pager_spilled_bytes", "What the spill file takes of its disk: no sponsor had room.", s => s.SpilledBytes);
         Gauge("heca_pager_stripes_lacking", "Stripes that have fewer replicas than they should.", s => s.StripesLacking);
+        Gauge("heca_pager_stripes_crowded", "Stripes of which two replicas are in the same place, in the terms of --spread.", s => s.StripesCrowded);
         Registry.Gauges(
             "heca_pager_transport_info", "The transport in use (label), and why it was taken.", ["reason", "transport"],
             () => [([_now.TransportReason, _now.Transport], 1)]);

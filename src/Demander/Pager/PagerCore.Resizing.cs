@@ -259,30 +259,35 @@ internal sealed unsafe partial class PagerCore
                 continue;
             }
 
-            Count(in segment.Entries[page], ref request.Figures[request.Found]);
+            if (Count(in segment.Entries[page], ref request.Figures[request.Found]) is { } place)
+            {
+                request.Cells?.Add(request.Found, page, request.Figures[request.Found].Pages, place);
+            }
+
             request.Cursor = page + 1;
         }
 
         return false;
     }
 
-    private void Count(in PageEntry entry, ref SegmentFigures figures)
+    /// <summary>Null for a page that was never touched.</summary>
+    private PagePlace? Count(in PageEntry entry, ref SegmentFigures figures)
     {
         switch (entry.State)
         {
             case PageState.Untouched:
-                break;
+                return null;
             case PageState.Lost:
                 figures.LostPages++;
-                break;
+                return PagePlace.Lost;
             case PageState.Remote or PageState.Held or PageState.Fetching:
                 bool isLost = entry.Slot != PageEntry.NoSlot && _slots.IsClosed(entry.Slot);
                 figures.LostPages += isLost ? 1 : 0;
                 figures.RemotePages += isLost ? 0 : 1;
-                break;
+                return isLost ? PagePlace.Lost : PagePlace.Remote;
             default:
                 figures.ResidentPages++;
-                break;
+                return PagePlace.Here;
         }
     }
 }

@@ -140,8 +140,20 @@ internal sealed partial class PagerHost : IMeasuredPager
         Array.ForEach(families, family => family.AwaitProgress());
     }
 
-    public IReadOnlyList<SegmentReport> Segments() =>
-        [.. SessionsNow().SelectMany(session => session.Survey().Select(figures => SegmentReport.Of(session.Process, in figures, session.Core.Captures)))];
+    public IReadOnlyList<SegmentReport> Segments()
+    {
+        List<SegmentReport> all = [];
+        foreach (PagerSession session in SessionsNow())
+        {
+            var cells = new SegmentCells(Math.Max(0, SegmentReport.MapsMax - all.Count));
+            all.AddRange(session.Survey(cells).Select((figures, number) => SegmentReport.Of(session.Process, in figures, session.Core.Captures, cells, number)));
+        }
+
+        return all;
+    }
+
+    /// <summary>True where the memory of a program here is captured.</summary>
+    public bool CapturesAny => Array.Exists(SessionsNow(), session => session.Core.Captures);
 
     public string? ResizeSegment(Guid id, long bytes, SegmentChange change)
     {

@@ -59,6 +59,9 @@ internal sealed class PagerRequest(PagerRequestKind kind) : IDisposable
     /// <summary>Of a Survey: room for <see cref="SegmentTable.Capacity"/>; the first <see cref="Found"/> are filled.</summary>
     public SegmentFigures[] Figures { get; init; } = [];
 
+    /// <summary>Of a Survey: where in the segments the pages are; null: nobody wants to know.</summary>
+    public SegmentCells? Cells { get; init; }
+
     public int Found { get; set; }
 
     /// <summary>0 or -errno.</summary>

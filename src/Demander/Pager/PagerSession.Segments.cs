@@ -131,11 +131,12 @@ internal sealed unsafe partial class PagerSession
     }
 
     /// <summary>All segments, captured ones included, and where their pages are.</summary>
-    public IReadOnlyList<SegmentFigures> Survey()
+    /// <param name="cells">Filled with where in the first of them the pages are; null: that is not wanted.</param>
+    public IReadOnlyList<SegmentFigures> Survey(SegmentCells? cells = null)
     {
         lock (_segmentsGate)
         {
-            var request = new PagerRequest(PagerRequestKind.Survey) { Figures = new SegmentFigures[SegmentTable.Capacity] };
+            var request = new PagerRequest(PagerRequestKind.Survey) { Figures = new SegmentFigures[SegmentTable.Capacity], Cells = cells };
             return !_isEnding && _isServed && Execute(request) == 0 ? request.Figures.AsSpan(0, request.Found).ToArray() : [];
         }
     }

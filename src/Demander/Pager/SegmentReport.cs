@@ -20,6 +20,9 @@ internal enum SegmentChange
 /// <summary>A segment of a running program, as `heca segment list` shows it.</summary>
 internal sealed record SegmentReport
 {
+    /// <summary>Segments of a pager that have a map: as many as a person looks at, and as fit into a packet.</summary>
+    public const int MapsMax = 64;
+
     /// <summary>128 bits, drawn when it was allocated: 32 hexadecimal digits.</summary>
     public required string Id { get; init; }
 
@@ -44,11 +47,32 @@ internal sealed record SegmentReport
     /// <summary>A window of memory that the program has mapped itself.</summary>
     public required bool IsCaptured { get; init; }
 
+    /// <summary>
+    /// Where in it the pages are that are resident, remote, and lost: a digit for each of at most 256 equal parts, from 0 (none of its pages) to 9 (all). Null where there are
+    /// none at all, and of segments beyond the first <see cref="MapsMax"/>.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? ResidentMap { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? RemoteMap { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? LostMap { get; init; }
+
     [JsonIgnore]
     public Guid Guid => Guid.ParseExact(Id, "N");
 
-    public static SegmentReport Of(int program, in SegmentFigures figures, bool captures) => new()
+    /// <param name="program">Its process.</param>
+    /// <param name="figures">What a survey has found.</param>
+    /// <param name="captures">The program has mapped its memory itself.</param>
+    /// <param name="cells">What the survey has found where.</param>
+    /// <param name="number">Which segment of the survey it is.</param>
+    public static SegmentReport Of(int program, in SegmentFigures figures, bool captures, SegmentCells cells, int number) => new()
     {
+        ResidentMap = figures.ResidentPages == 0 ? null : cells.Digits(number, figures.Pages, PagePlace.Here),
+        RemoteMap = figures.RemotePages == 0 ? null : cells.Digits(number, figures.Pages, PagePlace.Remote),
+        LostMap = figures.LostPages == 0 ? null : cells.Digits(number, figures.Pages, PagePlace.Lost),
         Id = figures.Id.ToString("N", CultureInfo.InvariantCulture),
         Program = program,
         Name = NameOf(program),

@@ -71,6 +71,11 @@ internal sealed partial class PagerService : IDisposable
 
         public uint User { get; set; }
 
+        /// <summary>Of its `heca run`, or the service.</summary>
+        public LocalBudget Local { get; set; }
+
+        public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+
         public Thread? Thread { get; set; }
 
         public IPagerHost? Pager { get; set; }
@@ -358,7 +363,7 @@ internal sealed partial class PagerService : IDisposable
         {
             lock (_gate)
             {
-                (job.SocketPath, job.User, job.Pager) = (options.SocketPath, user, pager);
+                (job.SocketPath, job.User, job.Local, job.Pager) = (options.SocketPath, user, options.Local, pager);
             }
 
             LogOpened(userName, options.SocketPath, options.Local);

@@ -109,7 +109,7 @@ internal static class ServicePackets
 {
     private const int BytesMax = 128 * 1024;
 
-    /// <summary>Of 400 bytes each at most.</summary>
+    /// <summary>Of 400 bytes each at most, and 800 more of the <see cref="SegmentReport.MapsMax"/> that have a map.</summary>
     public const int SegmentsMax = 200;
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };

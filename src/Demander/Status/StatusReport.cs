@@ -57,6 +57,9 @@ internal sealed record StatusReport
 
     public required long PrefetchUsed { get; init; }
 
+    /// <summary>Of an older pager, 0.</summary>
+    public long PrefetchWasted { get; init; }
+
     public required long PagesLost { get; init; }
 
     public required long WriteBackQueuePages { get; init; }
@@ -126,6 +129,7 @@ internal sealed record StatusReport
             PagesDropped = now.PagesDropped,
             PagesPrefetched = now.PagesPrefetched,
             PrefetchUsed = now.PrefetchUsed,
+            PrefetchWasted = now.PrefetchWasted,
             PagesLost = now.PagesLost,
             WriteBackQueuePages = now.WriteBackQueue,
             RoomWaits = now.RoomWaits,
@@ -140,10 +144,14 @@ internal sealed record StatusReport
             PagesRepaired = now.PagesRepaired,
             ReadsHedged = now.ReadsHedged,
             HedgesWon = now.HedgesWon,
-            FaultLatencyUs = [.. ((double[])[0.5, 0.9, 0.99, 0.999]).Select(share => Math.Round(latencies.Percentile(share) / 1000.0, 1))],
+            FaultLatencyUs = Percentiles(latencies),
             Failure = pager.Failure,
         };
     }
+
+    /// <summary>p50, p90, p99, p99.9 in microseconds.</summary>
+    public static IReadOnlyList<double> Percentiles(LatencyHistogram latencies) =>
+        [.. ((double[])[0.5, 0.9, 0.99, 0.999]).Select(share => Math.Round(latencies.Percentile(share) / 1000.0, 1))];
 
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, s_json);
 
@@ -176,7 +184,7 @@ internal sealed class StatusSubject
 
     public required string Sponsor { get; init; }
 
-    public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+    public DateTimeOffset Started { get; init; } = DateTimeOffset.UtcNow;
 
     public int Program
     {

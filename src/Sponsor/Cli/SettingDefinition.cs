@@ -85,7 +85,13 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
         Example = "0123456789abcdef0123456789abcdef",
     };
 
-    public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics there") { Example = "127.0.0.1:9400" };
+    public static readonly SettingDefinition Metrics = new("metrics", "HOST:PORT", null, "Serve Prometheus metrics at /metrics there, and a status page at /") { Example = "127.0.0.1:9400" };
+
+    public static readonly SettingDefinition Otlp = new(
+        "otlp", "URL", null, "Send the figures to this OpenTelemetry collector, over OTLP/HTTP, such as http://10.0.0.9:4318; OTEL_METRIC_EXPORT_INTERVAL says how often, in ms")
+    {
+        Example = "http://10.0.0.9:4318",
+    };
 
     public static readonly SettingDefinition Announce = new(
         "announce", null, "false", "Print one line of JSON on standard output when ready: ports and public key");
@@ -96,9 +102,12 @@ internal sealed record SettingDefinition(string Name, string? Argument, string? 
     public static readonly SettingDefinition LogLevel = new(
         "log-level", "LEVEL", "warning", "trace, debug, information, warning, error, critical or none; the log goes to standard error");
 
+    public static readonly SettingDefinition LogFormat = new(
+        "log-format", "text|json|journald", "text", "How the log is written, one line an entry; journald: with the level as its priority, for a systemd unit");
+
     /// <summary>In the order of the help.</summary>
     public static readonly IReadOnlyList<SettingDefinition> All =
-        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, Trust, GoneAfter, Label, Etcd, EtcdLease, Advertise, Cluster, Metrics, Announce, ExitWithStdin, LogLevel];
+        [Memory, Listen, Port, DataPort, Transport, PressureMax, Keys, Trust, GoneAfter, Label, Etcd, EtcdLease, Advertise, Cluster, Metrics, Otlp, Announce, ExitWithStdin, LogLevel, LogFormat];
 
     private static string DefaultKeys()
     {

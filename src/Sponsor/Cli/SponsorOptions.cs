@@ -1,5 +1,6 @@
 using System.Net;
 using Hecatonchire.Control;
+using Hecatonchire.Hosting;
 using Hecatonchire.Membership;
 using Hecatonchire.Transport;
 using Hecatonchire.Units;
@@ -51,9 +52,14 @@ internal sealed record SponsorOptions
     /// <summary>Where to serve metrics; null: nowhere.</summary>
     public required IPEndPoint? Metrics { get; init; }
 
+    /// <summary>The collector to send figures to; null: none.</summary>
+    public required Uri? Otlp { get; init; }
+
     public required bool Announce { get; init; }
 
     public required bool ExitWithStdin { get; init; }
 
     public required LogLevel LogLevel { get; init; }
+
+    public required LogFormat LogFormat { get; init; }
 }

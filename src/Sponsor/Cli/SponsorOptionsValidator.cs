@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Hecatonchire.Control;
+using Hecatonchire.Hosting;
 using Hecatonchire.Membership;
 using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Slabs;
@@ -60,6 +61,9 @@ internal static class SponsorOptionsValidator
                     SettingDefinition.Metrics,
                     text => ListenAddress.TryParse(text!, out IPEndPoint address, out _) ? address : null,
                     "must be HOST:PORT or PORT, such as 127.0.0.1:9400, with a host of this machine and a port from 0 to 65535"),
+            Otlp = settings[SettingDefinition.Otlp].Value is null
+                ? null
+                : Parse(settings, SettingDefinition.Otlp, text => OtlpExport.TryParse(text!, out Uri? collector) ? collector : null, OtlpExport.Rule),
             Announce = ParseSwitch(settings, SettingDefinition.Announce),
             ExitWithStdin = ParseSwitch(settings, SettingDefinition.ExitWithStdin),
             LogLevel = Parse<LogLevel?>(
@@ -67,6 +71,8 @@ internal static class SponsorOptionsValidator
                 SettingDefinition.LogLevel,
                 text => !int.TryParse(text, out _) && Enum.TryParse(text, ignoreCase: true, out LogLevel level) ? level : null,
                 "must be trace, debug, information, warning, error, critical or none")!.Value,
+            LogFormat = Parse<LogFormat?>(
+                settings, SettingDefinition.LogFormat, text => DaemonLogging.TryParse(text, out LogFormat? format) ? format : null, "must be text, json or journald")!.Value,
         };
 
         return options.Port == 0 || options.Port != options.DataPort

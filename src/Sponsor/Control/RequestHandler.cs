@@ -197,6 +197,9 @@ internal sealed partial class RequestHandler(
         return new OfferAnswer(offer.Id, store.OfferedBytes, store.LentBytes);
     }
 
+    /// <summary>As an observer is told. From any thread.</summary>
+    public StatsAnswer Stats() => Stats(0, Guid.Empty);
+
     private StatsAnswer Stats(ulong id, Guid demander) => new(id)
     {
         OfferedBytes = store.OfferedBytes,

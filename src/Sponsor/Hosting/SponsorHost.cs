@@ -10,6 +10,7 @@ using Hecatonchire.Sponsor.Pressure;
 using Hecatonchire.Sponsor.Serving;
 using Hecatonchire.Sponsor.Serving.Rdma;
 using Hecatonchire.Sponsor.Slabs;
+using Hecatonchire.Status;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -48,17 +49,12 @@ internal static class SponsorHost
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 
         // The host logs the exception of a failed start with its stack; the user gets the one line of it instead.
-        builder.Logging.SetMinimumLevel(options.LogLevel).AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        builder.Logging.AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.UseUtcTimestamp = true;
-        });
+        var events = new EventRing(TimeProvider.System);
+        DaemonLogging.Configure(builder.Logging, options.LogLevel, options.LogFormat, options.Metrics is null ? null : events);
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None).AddFilter<ConsoleLoggerProvider>("Microsoft.Extensions.Hosting", LogLevel.None);
 
         IServiceCollection services = builder.Services;
-        services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        services.AddSingleton(events);
         services.Configure<HostOptions>(host => host.ShutdownTimeout = StopTimeMax);
         services.AddSingleton(options);
         services.AddSingleton(keys);
@@ -102,6 +98,7 @@ internal static class SponsorHost
         services.AddSingleton<RequestHandler>();
         services.AddSingleton<ControlServer>();
         services.AddSingleton<SponsorInstruments>();
+        services.AddSingleton<SponsorWatch>();
         services.AddHostedService<SponsorService>();
         return builder.Build();
     }

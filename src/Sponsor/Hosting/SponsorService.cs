@@ -3,7 +3,6 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Hosting;
-using Hecatonchire.Metrics;
 using Hecatonchire.Sponsor.Cli;
 using Hecatonchire.Sponsor.Control;
 using Hecatonchire.Sponsor.Metrics;
@@ -28,12 +27,11 @@ internal sealed partial class SponsorService(
     ControlServerOptions controlOptions,
     TrustedKeys trust,
     Enrolment enrolment,
-    SponsorInstruments instruments,
+    SponsorWatch watch,
     ServiceManager manager,
     ILogger<SponsorService> logger,
     IHostApplicationLifetime lifetime) : IHostedService
 {
-    private MetricsEndpoint? _metrics;
     private PosixSignalRegistration? _hangup;
     private string? _noRdma;
 
@@ -59,9 +57,7 @@ internal sealed partial class SponsorService(
         }
 
         enrolment.Start(control.Port, controlOptions.Instance);
-        _metrics = options.Metrics is null
-            ? null
-            : MetricsEndpoint.Start(options.Metrics.ToString(), instruments.Registry);
+        watch.Start(control.Port);
         if (options.Announce)
         {
             Announce();
@@ -85,7 +81,7 @@ internal sealed partial class SponsorService(
         data.Dispose();
         rdma.Dispose();
         store.Dispose();
-        _metrics?.Dispose();
+        watch.Dispose();
         return Task.CompletedTask;
     }
 
@@ -133,9 +129,9 @@ internal sealed partial class SponsorService(
             facts["no_rdma"] = _noRdma;
         }
 
-        if (_metrics is not null)
+        if (watch.EndPoint is { } endPoint)
         {
-            facts["metrics_port"] = _metrics.EndPoint.Port;
+            facts["metrics_port"] = endPoint.Port;
         }
 
         Console.Out.WriteLine(JsonSerializer.Serialize(facts, Readable));

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Hecatonchire.Metrics;
+using Hecatonchire.Page;
 using Xunit;
 
 namespace Hecatonchire.Tests.Metrics;
@@ -56,6 +57,37 @@ public sealed class MetricsEndpointTests : IDisposable
     {
         Assert.StartsWith($"HTTP/1.1 {status} ", Ask(Encoding.Latin1.GetBytes(request)), StringComparison.Ordinal);
         Assert.StartsWith("HTTP/1.1 200 ", Ask("GET /metrics HTTP/1.1\r\n\r\n"u8.ToArray()), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("evil.example", "421")]
+    [InlineData("127.0.0.1.evil.example:9400", "421")]
+    [InlineData("127.0.0.1:9400", "200")]
+    [InlineData("[::1]:9400", "200")]
+    [InlineData("LOCALHOST", "200")]
+    [InlineData("", "200")]
+    public void The_page_is_for_this_hosts_names_and_there_is_none_where_there_are_no_data(string host, string status)
+    {
+        using MetricsEndpoint endpoint = MetricsEndpoint.Start("0", new MetricsRegistry(), () => "{}"u8.ToArray());
+        byte[] request = Encoding.ASCII.GetBytes($"GET /status.json HTTP/1.1\r\nAccept: */*\r\nhOST:{host}\r\n\r\n");
+        Assert.StartsWith($"HTTP/1.1 {status} ", Ask(request, endpoint.EndPoint), StringComparison.Ordinal);
+        Assert.StartsWith($"HTTP/1.1 {(status == "200" ? "404" : status)} ", Ask(request), StringComparison.Ordinal);
+    }
+
+    /// <summary>A browser runs what has the hash that the policy names, and nothing else.</summary>
+    [Fact]
+    public void The_policy_of_the_page_has_the_hashes_of_its_own_style_and_script()
+    {
+        string document = Encoding.UTF8.GetString(StatusPage.Document);
+        foreach (string tag in (string[])["style", "script"])
+        {
+            string inside = document.Split($"<{tag}>")[1].Split($"</{tag}>")[0];
+            Assert.InRange(inside.Length, 1000, 100_000);
+            Assert.Contains($"{tag}-src 'sha256-{Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(inside)))}'", StatusPage.Policy, StringComparison.Ordinal);
+        }
+
+        Assert.DoesNotMatch("(src|href)=\"(https?:)?//", document);
+        Assert.DoesNotMatch(" (style|on[a-z]+)=", document);
     }
 
     [Fact]
@@ -139,10 +171,10 @@ public sealed class MetricsEndpointTests : IDisposable
         Assert.Equal(parsed, error.Length == 0);
     }
 
-    private string Ask(byte[] request)
+    private string Ask(byte[] request, IPEndPoint? endPoint = null)
     {
         using var client = new TcpClient();
-        client.Connect(_endpoint.EndPoint);
+        client.Connect(endPoint ?? _endpoint.EndPoint);
         client.ReceiveTimeout = 10_000;
         NetworkStream stream = client.GetStream();
         stream.Write(request);

@@ -70,6 +70,37 @@ public sealed class MetricsRegistryTests
         Assert.Equal(20_000, Value(Lines(), "heca_test_wait_seconds_count"));
     }
 
+    /// <summary>What goes out over OTLP is what a scrape shows, buckets included.</summary>
+    [Fact]
+    public void The_instruments_have_what_the_text_has()
+    {
+        _registry.Counter("heca_test_faults_total", "Faults so far.", () => 42);
+        _registry.Gauge("heca_test_lent_bytes", "Lent memory.", () => 1L << 40);
+        _registry.Counters("heca_test_refused_total", "Refused.", "reason", () => [("Full", 3), ("Token", 0)]);
+        _registry.Gauges("heca_test_connections", "Connections.", ["demander", "kind"], () => [(["b", "7"], 3), (["a", "c"], 2)]);
+        LatencyHistogram latencies = new();
+        _registry.Latencies("heca_test_wait_seconds", "Waiting.", latencies.CopyTo);
+        Random random = new(4);
+        for (int scrape = 0; scrape < 5; scrape++)
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                latencies.Record((long)Math.Exp(5 + (random.NextDouble() * 17)));
+            }
+
+            _registry.Read();
+            string[] ofInstruments = [.. _registry.Instruments.SelectMany(instrument => instrument.Figures.Select(figure => string.Create(
+                System.Globalization.CultureInfo.InvariantCulture,
+                $"{instrument.Name}{(figure.Labels.Length == 0 ? "" : $"{{{string.Join(',', figure.Labels.Select(label => $"{label.Key}=\"{label.Value}\""))}}}")} {figure.Value:g17}")))];
+            string[] lines = Lines();
+            const string Sum = "heca_test_wait_seconds_sum";
+            Assert.Equal(
+                lines.Where(line => !line.StartsWith('#') && line.Length > 0 && !line.StartsWith(Sum, StringComparison.Ordinal)).Order(StringComparer.Ordinal),
+                ofInstruments.Where(line => !line.StartsWith(Sum, StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+            Assert.Equal(Value(lines, Sum), Value(ofInstruments, Sum), 1e-9);
+        }
+    }
+
     [Fact]
     public void A_counter_never_falls_a_gauge_does_and_vanished_labels_vanish()
     {

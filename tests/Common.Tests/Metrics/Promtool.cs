@@ -11,6 +11,13 @@ internal static class Promtool
     /// <summary>Fails with promtool's words unless it accepts <paramref name="text"/> without a remark.</summary>
     public static void Check(string text)
     {
+        (int status, string said) = Run(text, "check", "metrics");
+        Assert.True(status == 0 && said.Length == 0, $"promtool exit {status}: {said}\n{text}");
+    }
+
+    /// <summary>Exit status and all that it says. Without promtool the test is skipped, or fails where HECA_REQUIRE names it.</summary>
+    public static (int Status, string Said) Run(string input, params string[] arguments)
+    {
         if (!File.Exists(Program))
         {
             const string Missing = "no /usr/bin/promtool: apt-get install prometheus";
@@ -18,16 +25,17 @@ internal static class Promtool
             Assert.Skip(Missing);
         }
 
-        using Process promtool = Process.Start(new ProcessStartInfo(Program, ["check", "metrics"])
+        using Process promtool = Process.Start(new ProcessStartInfo(Program, arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         })!;
-        promtool.StandardInput.Write(text);
+        Task<string> error = promtool.StandardError.ReadToEndAsync();
+        promtool.StandardInput.Write(input);
         promtool.StandardInput.Close();
-        string said = promtool.StandardOutput.ReadToEnd() + promtool.StandardError.ReadToEnd();
+        string output = promtool.StandardOutput.ReadToEnd();
         promtool.WaitForExit();
-        Assert.True(promtool.ExitCode == 0 && said.Length == 0, $"promtool exit {promtool.ExitCode}: {said}\n{text}");
+        return (promtool.ExitCode, output + error.Result);
     }
 }

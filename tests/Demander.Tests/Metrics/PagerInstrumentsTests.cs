@@ -39,6 +39,7 @@ public sealed class PagerInstrumentsTests
             ReadsHedged = 36,
             HedgesWon = 37,
             SponsorsSilent = 38,
+            StripesCrowded = 39,
             Transport = "tcp",
             TransportReason = "no RDMA device \"here\"",
         };
@@ -55,7 +56,7 @@ public sealed class PagerInstrumentsTests
             "pages_lost_total 20", "staging_hits_total 21", "room_waits_total 22", "segment_bytes 23", "budget_bytes 24",
             "resident_bytes 25", "resident_peak_bytes 26", "remote_bytes 27", "write_back_queue_pages 28", "reconnects_total 29",
             "sponsors 30", "sponsors_lost 31", "sponsors_silent 38", "stripes_lacking 32", "pages_corrupted_total 33", "spilled_bytes 34",
-            "pages_repaired_total 35", "reads_hedged_total 36", "hedges_won_total 37",
+            "pages_repaired_total 35", "reads_hedged_total 36", "hedges_won_total 37", "stripes_crowded 39",
             "transport_info{reason=\"no RDMA device \\\"here\\\"\",transport=\"tcp\"} 1",
             "fault_latency_seconds_bucket{le=\"1.5e-05\"} 1", "fault_latency_seconds_count 1",
         ];

@@ -102,7 +102,7 @@ public sealed class StatusTests : IDisposable
         Assert.Equal(
             [
                 "pager", "program", "command", "started", "local", "is_captured", "sponsor", "transport", "budget_bytes", "resident_bytes", "remote_bytes",
-                "faults", "hard_faults", "pages_in", "pages_out", "pages_dropped", "pages_prefetched", "prefetch_used", "pages_lost",
+                "faults", "hard_faults", "pages_in", "pages_out", "pages_dropped", "pages_prefetched", "prefetch_used", "prefetch_wasted", "pages_lost",
                 "write_back_queue_pages", "room_waits", "reconnects", "sponsors", "sponsors_lost", "sponsors_silent", "stripes_lacking", "stripes_crowded", "spilled_bytes", "pages_corrupted",
                 "pages_repaired", "reads_hedged", "hedges_won", "fault_latency_us", "failure",
             ],

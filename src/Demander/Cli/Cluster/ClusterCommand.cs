@@ -35,8 +35,7 @@ internal static class ClusterCommand
             SponsorEndpoint[] all = [.. named.Union(etcd?.Sponsors ?? [])];
             SponsorReport[] reports =
             [
-                .. all.AsParallel().AsOrdered().WithDegreeOfParallelism(Math.Clamp(all.Length, 1, 64))
-                    .Select(sponsor => SponsorReport.Ask(sponsor, key) with { IsRegistered = etcd is null or { Problem: not null } ? null : etcd.Sponsors.Contains(sponsor) }),
+                .. SponsorReports.AskAll(all, key).Zip(all, (report, sponsor) => report with { IsRegistered = etcd is null or { Problem: not null } ? null : etcd.Sponsors.Contains(sponsor) }),
             ];
             List<StatusReport> programs = StatusDirectory.Ask();
             TextWriter output = parsed.InvocationConfiguration.Output;
@@ -46,7 +45,7 @@ internal static class ClusterCommand
             }
             else
             {
-                PlainTable.Write(output, SponsorReport.Columns(etcd is not null), reports.Select(report => report.Cells(etcd is not null)));
+                PlainTable.Write(output, SponsorReports.Columns(etcd is not null), reports.Select(report => SponsorReports.Cells(report, etcd is not null)));
                 if (programs.Count > 0)
                 {
                     output.WriteLine();

@@ -4,7 +4,6 @@ using System.Globalization;
 using Hecatonchire.Capture;
 using Hecatonchire.Eviction;
 using Hecatonchire.Lending;
-using Hecatonchire.Metrics;
 using Hecatonchire.Pager;
 using Hecatonchire.Prefetch;
 using Hecatonchire.Service;
@@ -107,11 +106,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         Description = "Stop the program when it has been without its pager for so long; 0 never does",
     };
 
-    private readonly Option<string?> _metrics = new("--metrics")
-    {
-        HelpName = "HOST:PORT",
-        Description = "Serve Prometheus metrics there; a port alone means loopback",
-    };
+    private readonly WatchOptions _watch = new("Serve Prometheus metrics at /metrics there, and a status page at /; a port alone means loopback");
 
     private readonly TransportOption _transport = TransportOption.Create();
 
@@ -134,8 +129,13 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _metrics, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _transport, _logLevel, _stats, _program,
         };
+        foreach (Option option in _watch.Options)
+        {
+            command.Add(option);
+        }
+
         _sponsors.AddTo(command);
         _sponsors.AddFindingTo(command);
         command.SetAction(parsed => RunSession.Run(Read(parsed), startPager, startSponsor));
@@ -201,7 +201,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             Spill = service is null ? _sponsors.ResolveSpill(parsed) : null,
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
-            Metrics = Metrics(parsed.GetValue(_metrics)),
+            Watch = _watch.Read(parsed),
             LogLevel = Enum.Parse<LogLevel>(
                 OneOf("--log-level", parsed.GetValue(_logLevel)!, ["trace", "debug", "information", "warning", "error", "critical", "none"]),
                 ignoreCase: true),
@@ -228,10 +228,6 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? size.Bytes
         : throw Bad($"--memory '{text}': write a size, such as 2GiB");
-
-    private static string? Metrics(string? text) => text is null || ListenAddress.TryParse(text, out _, out string error)
-        ? text
-        : throw Bad($"--metrics: {error}");
 
     private static TimeSpan Seconds(string text) =>
         double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds <= 86_400

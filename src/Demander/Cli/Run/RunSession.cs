@@ -27,7 +27,7 @@ internal static partial class RunSession
             throw new CommandException(missing, ExitStatus.HostCannot);
         }
 
-        using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel);
+        using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel, settings.Watch.LogFormat, settings.Watch.Events);
         ILogger log = loggers.CreateLogger("heca.run");
 
         // From here on a signal must not end this process before it has cleaned up.
@@ -37,13 +37,6 @@ internal static partial class RunSession
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
         using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
         OpenedPager? opened = (pager as RemotePager)?.Opened;
-        PagerInstruments? instruments = settings.Metrics is null ? null : new PagerInstruments(pager);
-        using MetricsEndpoint? metrics = instruments is null ? null : MetricsEndpoint.Start(settings.Metrics!, instruments.Registry);
-        if (metrics is not null)
-        {
-            ServingMetrics(log, metrics.EndPoint);
-        }
-
         var subject = new StatusSubject
         {
             Command = program,
@@ -51,6 +44,12 @@ internal static partial class RunSession
             IsCaptured = captures,
             Sponsor = opened?.Sponsor ?? sponsor!.Borrowing.Names,
         };
+        using PagerWatch watch = PagerWatch.Start("heca run", settings.Watch, new PagerInstruments(pager), () => [new ServedProgram(pager, subject)], sponsor?.Borrowing, loggers);
+        if (watch.EndPoint is { } endPoint)
+        {
+            ServingMetrics(log, endPoint);
+        }
+
         using StatusServer? answers = StatusServer.TryStart(pager, subject, out string problem);
         if (answers is null)
         {
@@ -61,7 +60,7 @@ internal static partial class RunSession
         int status = RunProgram(program, settings, subject, pager, signals, log);
         if (settings.Stats)
         {
-            RunSummary.Write(Console.Error, pager);
+            HecaCommandLine.Say(() => RunSummary.Write(Console.Error, pager));
         }
 
         // A program that lost its memory ends in its own way, by SIGBUS as a rule: the reason is what its user needs.
@@ -152,7 +151,7 @@ internal static partial class RunSession
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Metrics are served on http://{EndPoint}/metrics")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Metrics are served on http://{EndPoint}/metrics, and a status page on http://{EndPoint}/")]
     private static partial void ServingMetrics(ILogger log, IPEndPoint endPoint);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "`heca status` will not see this program: {Problem}")]

@@ -51,8 +51,7 @@ internal sealed record RunSettings
 
     public required TimeSpan StopAfter { get; init; }
 
-    /// <summary>Where to serve metrics; null: nowhere.</summary>
-    public required string? Metrics { get; init; }
+    public required WatchSettings Watch { get; init; }
 
     public required LogLevel LogLevel { get; init; }
 

@@ -43,6 +43,7 @@ internal static class PagerCommand
         ["--etcd"] = "http://10.0.0.9:2379",
         ["--cluster"] = "0123456789abcdef0123456789abcdef",
         ["--metrics"] = "127.0.0.1:9401",
+        ["--otlp"] = "http://10.0.0.9:4318",
     };
 
     public static Command Create(PagerFactory startPager, EmbeddedSponsorFactory startSponsor)
@@ -64,12 +65,12 @@ internal static class PagerCommand
         var sponsor = new SponsorOptions();
         var memory = new Option<string?>("--memory") { HelpName = "SIZE", Description = "What the embedded sponsor offers [default: 1GiB]" };
         TransportOption transport = TransportOption.Create();
-        var metrics = new Option<string?>("--metrics") { HelpName = "HOST:PORT", Description = "Serve Prometheus metrics there, of all programs in one; a port alone means loopback" };
+        var watch = new WatchOptions("Serve Prometheus metrics at /metrics there, of all programs in one, and a status page at /; a port alone means loopback");
         var logLevel = new Option<LogLevel>("--log-level") { HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information, Description = "trace, debug, information, warning, error, critical or none" };
         var command = new DetailedCommand("pager", Description, Details) { socket, local, allow, takeover };
         sponsor.AddTo(command);
         sponsor.AddFindingTo(command);
-        foreach (Option option in (Option[])[memory, transport, metrics, logLevel])
+        foreach (Option option in (Option[])[memory, transport, .. watch.Options, logLevel])
         {
             command.Add(option);
         }
@@ -96,11 +97,7 @@ internal static class PagerCommand
                 throw new CommandException("--memory is what an embedded sponsor offers: it needs --embedded", ExitStatus.Usage);
             }
 
-            if (parsed.GetValue(metrics) is { } where && !ListenAddress.TryParse(where, out _, out string error))
-            {
-                throw new CommandException($"--metrics: {error}", ExitStatus.Usage);
-            }
-
+            WatchSettings watching = watch.Read(parsed);
             LocalBudget bound = RunCommand.Local(parsed.GetValue(local)!);
             if (Host.HostRequirements.FirstMissing() is { } missing)
             {
@@ -108,7 +105,7 @@ internal static class PagerCommand
             }
 
             using var manager = new ServiceManager();
-            using ILoggerFactory loggers = ConsoleLogging.Create(parsed.GetValue(logLevel));
+            using ILoggerFactory loggers = ConsoleLogging.Create(parsed.GetValue(logLevel), watching.LogFormat, watching.Events);
             using ISponsorSource source = borrowing is null ? startSponsor(bytes, transport.Read(parsed)) : RemoteSponsors.Open(borrowing, loggers);
             var options = new ServiceOptions
             {
@@ -119,7 +116,7 @@ internal static class PagerCommand
                 Users = users,
                 TakesOver = parsed.GetValue(takeover),
             };
-            return Serve(options, parsed.GetValue(metrics), loggers, startPager, manager, parsed.InvocationConfiguration.Output);
+            return Serve(options, watching, loggers, startPager, manager, parsed.InvocationConfiguration.Output);
         }));
         return command;
     }
@@ -148,7 +145,7 @@ internal static class PagerCommand
         }
     }
 
-    private static int Serve(ServiceOptions options, string? metrics, ILoggerFactory loggers, PagerFactory startPager, ServiceManager manager, TextWriter output)
+    private static int Serve(ServiceOptions options, WatchSettings watching, ILoggerFactory loggers, PagerFactory startPager, ServiceManager manager, TextWriter output)
     {
         using var asked = new SemaphoreSlim(0);
         void Ask(PosixSignalContext context)
@@ -164,10 +161,10 @@ internal static class PagerCommand
         PagerHost.TrySpill(options.Borrowing.Spill);
         CheckSponsors(options, loggers.CreateLogger("heca.pager"));
         using var service = new PagerService(options, startPager, loggers);
-        PagerInstruments? instruments = metrics is null ? null : new PagerInstruments(service.Snapshot, service.CopyLatencies);
-        using MetricsEndpoint? endpoint = instruments is null ? null : MetricsEndpoint.Start(metrics!, instruments.Registry);
+        using PagerWatch watch = PagerWatch.Start(
+            "heca pager", watching, new PagerInstruments(service.Snapshot, service.CopyLatencies), () => service.Served, options.Borrowing, loggers);
         Preparation.Wait();
-        output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Borrowing.Names}{(endpoint is null ? "" : $", metrics on http://{endpoint.EndPoint}/metrics")}");
+        output.WriteLine($"pager ready on {options.SocketPath}, sponsor {options.Borrowing.Names}{(watch.EndPoint is null ? "" : $", metrics on http://{watch.EndPoint}/metrics")}");
         output.Flush();
         manager.NoteReady($"sponsor {options.Borrowing.Names}", service.AwaitProgress);
         asked.Wait();
