@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 configuration=${1:-Release}
-project_seconds=${HECA_TEST_SECONDS:-900}
+project_seconds=${HECA_TEST_SECONDS:-1300}
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log" "$log.xml"' EXIT

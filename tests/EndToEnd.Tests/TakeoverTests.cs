@@ -291,7 +291,7 @@ public sealed class TakeoverTests : IDisposable
         Process pager = StartPager();
         Process run = Start(["run", "--local", "12MiB", "--stats", "--", .. redis, "--port", port, "--rdb-key-save-delay", "250"]);
         Task<string> output = run.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken), error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await Answers(port, run);
+        await Answers(port, run, output, error);
         Assert.Equal("OK", Redis(port, "debug", "populate", Keys, "key", "1000"));
         string digest = Redis(port, "debug", "digest");
         Assert.Contains("started", Redis(port, "bgsave"), StringComparison.Ordinal);
@@ -417,11 +417,15 @@ public sealed class TakeoverTests : IDisposable
         return pager.ExitCode;
     }
 
-    private async Task Answers(string port, Process server)
+    /// <param name="port">Where it listens.</param>
+    /// <param name="server">Itself, or who runs it.</param>
+    /// <param name="told">What it says, where somebody reads it already.</param>
+    private async Task Answers(string port, Process server, params Task<string>[] told)
     {
         for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; Redis(port, "ping") != "PONG";)
         {
-            Assert.True(Environment.TickCount64 < end && !server.HasExited, "redis does not answer");
+            Assert.True(Environment.TickCount64 < end, "redis does not answer");
+            Assert.False(server.HasExited, server.HasExited ? $"redis has ended, with {server.ExitCode}: {string.Join("", await Task.WhenAll(told))}" : "");
             await Task.Delay(50, TestContext.Current.CancellationToken);
         }
     }

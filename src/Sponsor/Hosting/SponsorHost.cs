@@ -84,7 +84,7 @@ internal static class SponsorHost
             new IPEndPoint(options.Listen, options.DataPort),
             SponsorKeys.SponsorId(keys),
             provider.GetRequiredService<ISlabDirectory>(),
-            new DataServerOptions(),
+            new DataServerOptions { IsShared = provider.GetRequiredService<TrustedKeys>().IsInForce },
             provider.GetRequiredService<ILogger<DataServer>>()));
         services.AddSingleton<IServingLoop>(provider => provider.GetRequiredService<DataServer>());
         services.AddSingleton(provider => provider.GetRequiredService<DataServer>().Counters);

@@ -46,7 +46,7 @@ internal sealed partial class DataServer : IServingLoop, IDisposable
         _listen = listen;
         _options = options;
         _logger = logger;
-        _context = new ServingContext(directory, sponsorId, options.ConnectionsPerShareMax);
+        _context = new ServingContext(directory, sponsorId, options.ConnectionsPerShareMax, options.IsShared);
         _refusals = new RefusalLog(logger);
         _connections = new ServingConnection?[options.ConnectionsMax];
         _active = new ServingConnection[options.ConnectionsMax];

@@ -5,7 +5,8 @@ namespace Hecatonchire.Sponsor.Serving;
 /// <see cref="RoundBytes"/> by his weight; so who comes with a small request waits for no more than a round, however much others want and over however many connections. What is not
 /// used is not saved up, what was moved beyond it counts in the next rounds, and who is alone is not counted. Used by the serving thread only.
 /// </summary>
-internal sealed class FairRounds
+/// <param name="isOn">False: nobody is bounded.</param>
+internal sealed class FairRounds(bool isOn = true)
 {
     /// <summary>What is moved in a round for all together: some 20 us of copying. Four times as much made a request for one page wait five times as long, and whoever wants all no faster.</summary>
     public const long RoundBytes = 64 << 10;
@@ -45,7 +46,7 @@ internal sealed class FairRounds
     /// <summary>How many bytes may be moved for a connection now; 0 and below: none in this round. Null: one whose HELLO has not come.</summary>
     public long CreditOf(ServingShare? share)
     {
-        if (Open <= 1)
+        if (!isOn || Open <= 1)
         {
             return Unbounded;
         }

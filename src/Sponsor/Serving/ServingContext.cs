@@ -4,7 +4,7 @@ using Hecatonchire.Interop;
 namespace Hecatonchire.Sponsor.Serving;
 
 /// <summary>What all connections of one server share; used by the serving thread only.</summary>
-internal sealed unsafe class ServingContext(ISlabDirectory directory, Guid sponsorId, int connectionsPerShareMax = int.MaxValue) : IDisposable
+internal sealed unsafe class ServingContext(ISlabDirectory directory, Guid sponsorId, int connectionsPerShareMax = int.MaxValue, bool isShared = true) : IDisposable
 {
     /// <summary>One sendmsg lists no more: a header and a payload for each pending answer.</summary>
     public const int VectorsMax = 2 * ServingConnection.AnswersMax;
@@ -17,7 +17,7 @@ internal sealed unsafe class ServingContext(ISlabDirectory directory, Guid spons
 
     public DataServerCounters Counters { get; } = new();
 
-    public FairRounds Rounds { get; } = new();
+    public FairRounds Rounds { get; } = new(isShared);
 
     public IoVector* Vectors { get; private set; } =
         (IoVector*)NativeMemory.AllocZeroed(VectorsMax, (nuint)sizeof(IoVector));
