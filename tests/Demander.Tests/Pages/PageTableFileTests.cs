@@ -1,5 +1,5 @@
-using Hecatonchire.Interop;
 using Hecatonchire.Install;
+using Hecatonchire.Interop;
 using Hecatonchire.Pages;
 using Xunit;
 
