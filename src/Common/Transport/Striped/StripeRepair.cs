@@ -110,7 +110,7 @@ internal sealed unsafe class StripeRepair : IDisposable
         {
             _state = State.Idle;
         }
-        else if (!_set.Writer.IsWriting(_page.Stripe, _page.Slot, 1))
+        else if ((_set.Writer.WritesIn(_page.Stripe, _page.Slot) & 1) == 0)
         {
             Post();
         }

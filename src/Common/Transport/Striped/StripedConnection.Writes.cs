@@ -6,20 +6,6 @@ namespace Hecatonchire.Transport.Striped;
 /// <content>WRITEs: to every replica, and done when each has acknowledged it or is out.</content>
 internal sealed unsafe partial class StripedConnection
 {
-    /// <summary>True while a write of the caller's is in flight to one of those slots.</summary>
-    internal bool IsWriting(ulong stripe, uint slot, int pages)
-    {
-        foreach (ref readonly StripedRequest request in _requests.All)
-        {
-            if (request.Stripe == stripe && request.Pages > 0 && !request.IsOwn && request.Slot < slot + (uint)pages && request.Slot + (uint)request.Pages > slot)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     /// <summary>Of 64 slots from <paramref name="first"/> on a bit for each that a write of the caller's is in flight to.</summary>
     internal ulong WritesIn(ulong stripe, uint first)
     {
