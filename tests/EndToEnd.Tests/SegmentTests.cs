@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Hecatonchire.Host;
+using Hecatonchire.Interop;
 using Hecatonchire.Status;
 using Hecatonchire.Tests.Harness;
 using Xunit;
@@ -12,6 +13,7 @@ namespace Hecatonchire.Tests;
 public sealed class SegmentTests : IDisposable
 {
     private const long MiB = 1L << 20;
+    private const int SIGCONT = 18, SIGSTOP = 19;
 
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(120);
 
@@ -109,6 +111,30 @@ public sealed class SegmentTests : IDisposable
         program.Stop();
     }
 
+    /// <summary>A sponsor that is asked to take memory back and does not answer, as one whose network is cut off for a moment: what it has lent is not lent for ever.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_sponsor_that_did_not_answer_gets_back_what_is_not_needed_any_more(int sponsors)
+    {
+        StartSponsors(sponsors);
+        Process run = Heca(["run", .. HecaRun.Naming(_sponsors), "--local", "8MiB", "--stripe", "64MiB", "--", Programs.Test, "idle", "32"]);
+        Assert.Equal("ready", run.StandardOutput.ReadLine());
+        string id = Assert.Single(List(run)).GetProperty("id").GetString()!;
+        Resize("grow", id, "1GiB");
+        WaitForLent(lent => lent.Sum() >= 1024 * MiB && lent.Min() >= 128 * MiB, "not all lend");
+
+        Assert.Equal(0, Libc.Kill(_sponsors[^1].Id, SIGSTOP));
+        Resize("shrink", id, "64MiB");
+        Assert.Equal(0, Libc.Kill(_sponsors[^1].Id, SIGCONT));
+        Resize("grow", id, "65MiB");
+        WaitForLent(lent => lent.Sum() <= 128 * MiB, "it has not been given back what it did not answer for");
+        run.StandardInput.WriteLine();
+        Assert.Equal("ok", run.StandardOutput.ReadLine());
+        Assert.True(run.WaitForExit(s_deadline));
+        WaitForLent(lent => lent.Sum() == 0, "something is lent to nobody");
+    }
+
     [Fact]
     public void All_programs_are_listed_and_what_is_captured_or_not_named_clearly_stays_as_it_is()
     {
@@ -148,6 +174,12 @@ public sealed class SegmentTests : IDisposable
             Assert.Equal("ok", run.StandardOutput.ReadLine());
             Assert.True(run.WaitForExit(s_deadline));
         }
+    }
+
+    private void WaitForLent(Predicate<long[]> condition, string otherwise)
+    {
+        long[] lent = [];
+        Assert.True(SpinWait.SpinUntil(() => condition(lent = HecaRun.LentBy(_sponsors)), s_deadline), $"{otherwise}: lent are {string.Join(", ", lent)}");
     }
 
     private void StartSponsors(int count)

@@ -155,7 +155,7 @@ internal sealed partial class SponsorClient : IDisposable
         Ask<ResetAnswer>(id => new ResetRequest(id), pending => WaitForSponsor(pending, timeout, stop));
 
     /// <summary>The slabs that the sponsor holds for this demander.</summary>
-    public IReadOnlyList<SlabEntry> ListSlabs() => Ask<ListAnswer>(id => new ListRequest(id)).Slabs;
+    public IReadOnlyList<SlabEntry> ListSlabs(TimeSpan? timeout = null) => Ask<ListAnswer>(id => new ListRequest(id), timeout).Slabs;
 
     public StatsAnswer Stats(TimeSpan? timeout = null) => Ask<StatsAnswer>(id => new StatsRequest(id), timeout);
 

@@ -52,7 +52,7 @@ internal abstract class LenderLink : IDisposable
     /// <summary>How often what had not been written had come under its number when that was last told.</summary>
     public long CorruptedTold { get; set; }
 
-    /// <summary>It was asked to take something back, and did not answer: it is not asked again.</summary>
+    /// <summary>It was asked to lend something, or to take something back, and did not answer: what it has lent may be more than anybody here knows. It is asked to take nothing back until that was looked at.</summary>
     public bool DoesNotAnswer { get; set; }
 
     /// <summary>Asked for more than it had; until this time of <see cref="Environment.TickCount64"/> it is asked only if no other can give.</summary>
@@ -85,11 +85,11 @@ internal abstract class LenderLink : IDisposable
     /// <summary>Borrows a slab that requests may be made on. Throws <see cref="SponsorException"/>.</summary>
     public abstract SlabEntry Allocate(long bytes, TimeSpan timeout);
 
-    /// <summary>Gives a slab back; no request on it is in flight or will be made.</summary>
+    /// <summary>Gives a slab back; no request on it is in flight or will be made. One that does not answer keeps it for now: <see cref="DoesNotAnswer"/>.</summary>
     public abstract void Free(ulong slab, TimeSpan timeout);
 
     /// <summary>What it has lent. Throws <see cref="SponsorException"/>.</summary>
-    public abstract IReadOnlyList<SlabEntry> ListSlabs();
+    public abstract IReadOnlyList<SlabEntry> ListSlabs(TimeSpan? timeout = null);
 
     /// <summary>A slab that was borrowed before, by another process. Throws <see cref="SponsorException"/>.</summary>
     public abstract void Adopt(ulong slab, long bytes);

@@ -56,7 +56,7 @@ internal sealed class SpillLink : LenderLink
     public override void Free(ulong slab, TimeSpan timeout) => _ = _file.Free(slab);
 
     /// <summary>Another process's file is not this one's.</summary>
-    public override IReadOnlyList<SlabEntry> ListSlabs() => [];
+    public override IReadOnlyList<SlabEntry> ListSlabs(TimeSpan? timeout = null) => [];
 
     public override void Adopt(ulong slab, long bytes) => throw new InvalidOperationException($"{Name} has nothing of another process");
 

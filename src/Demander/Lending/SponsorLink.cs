@@ -64,7 +64,17 @@ internal sealed class SponsorLink : LenderLink
 
     public override SlabEntry Allocate(long bytes, TimeSpan timeout)
     {
-        SlabEntry slab = _lender.Client.AllocateSlab(bytes, timeout);
+        SlabEntry slab;
+        try
+        {
+            slab = _lender.Client.AllocateSlab(bytes, timeout);
+        }
+        catch (SponsorException e) when (e.Code == SponsorErrorCode.Unreachable)
+        {
+            DoesNotAnswer = true;
+            throw;
+        }
+
         try
         {
             _lender.Connections.AddSlab(slab.Slab, slab.Bytes);
@@ -81,7 +91,8 @@ internal sealed class SponsorLink : LenderLink
     public override void Free(ulong slab, TimeSpan timeout)
     {
         _lender.Connections.RemoveSlab(slab);
-        if (IsLost || DoesNotAnswer || !_lender.Client.IsAlive)
+        DoesNotAnswer |= !IsLost && !_lender.Client.IsAlive;
+        if (IsLost || DoesNotAnswer)
         {
             return;
         }
@@ -96,7 +107,7 @@ internal sealed class SponsorLink : LenderLink
         }
     }
 
-    public override IReadOnlyList<SlabEntry> ListSlabs() => _lender.Client.ListSlabs();
+    public override IReadOnlyList<SlabEntry> ListSlabs(TimeSpan? timeout = null) => _lender.Client.ListSlabs(timeout);
 
     public override void Adopt(ulong slab, long bytes) => _lender.Connections.AddSlab(slab, bytes);
 

@@ -99,6 +99,7 @@ internal sealed partial class StripePool
         }
 
         FreeDropped();
+        GiveBackUnknown();
         if (now - _figuresAt >= FiguresTime.TotalMilliseconds)
         {
             _figuresAt = now;
@@ -165,6 +166,37 @@ internal sealed partial class StripePool
             {
                 link.Free(slab, SlabPlacement.AnswerTime);
                 _ = _toFree.Remove((link, slab, at));
+            }
+        }
+    }
+
+    /// <summary>
+    /// Of a sponsor that did not answer when it was to lend or to be given something back: when it answers again, what it has lent and nothing here is on is given back.
+    /// </summary>
+    private void GiveBackUnknown()
+    {
+        foreach (LenderLink link in _links.Now().Where(link => link is { DoesNotAnswer: true, IsLost: false, IsHere: true }))
+        {
+            // Nobody borrows, or gives back, meanwhile.
+            lock (_lock)
+            {
+                HashSet<ulong> unknown = [.. link.ListSlabs(SlabPlacement.AnswerTime).Select(slab => slab.Slab)];
+                link.DoesNotAnswer = false;
+                _runOn(() =>
+                {
+                    for (int number = 0; number < Set.Stripes.Count; number++)
+                    {
+                        unknown.ExceptWith(
+                            Set.Stripes[(ulong)number]?.Replicas.Where(replica => replica.State != ReplicaState.None && replica.Sponsor == link.Number).Select(replica => replica.Slab) ?? []);
+                    }
+
+                    unknown.ExceptWith(_dropped.Where(dropped => dropped.Link == link).Select(dropped => dropped.Slab));
+                });
+                unknown.ExceptWith(_toFree.Where(dropped => dropped.Link == link).Select(dropped => dropped.Slab));
+                foreach (ulong slab in unknown)
+                {
+                    link.Free(slab, SlabPlacement.AnswerTime);
+                }
             }
         }
     }

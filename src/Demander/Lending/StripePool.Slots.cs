@@ -1,3 +1,4 @@
+using Hecatonchire.Control;
 using Hecatonchire.Interop;
 using Hecatonchire.Placement;
 using Hecatonchire.Transport.Striped;
@@ -77,6 +78,7 @@ internal sealed partial class StripePool
 
     private int GainSlots(long missing, bool maySpill)
     {
+        GiveBackUnknownAlone();
         var gained = new List<(uint Slots, (int, ulong)[] Replicas)>();
         while (missing > 0)
         {
@@ -112,8 +114,25 @@ internal sealed partial class StripePool
         return isAdded ? 0 : -Errno.ENOSPC;
     }
 
+    /// <summary>With a single sponsor nobody else does it.</summary>
+    private void GiveBackUnknownAlone()
+    {
+        try
+        {
+            if (_tend is null)
+            {
+                GiveBackUnknown();
+            }
+        }
+        catch (SponsorException e)
+        {
+            Log.CareFailed(_logger, e.Message);
+        }
+    }
+
     private void ReturnIdleStripes(Func<long> needed)
     {
+        GiveBackUnknownAlone();
         for (bool isRemoved = true; isRemoved;)
         {
             (int Sponsor, ulong Slab)[] replicas = [];

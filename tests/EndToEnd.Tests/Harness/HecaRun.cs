@@ -82,6 +82,13 @@ internal static class HecaRun
         return (heca.ExitCode, output.Result, error.Result);
     }
 
+    /// <summary>What each of the sponsors has lent, in bytes.</summary>
+    public static long[] LentBy(IEnumerable<SponsorProcess> sponsors)
+    {
+        using JsonDocument json = JsonDocument.Parse(Command(["cluster", "status", "--json", .. Naming([.. sponsors])]).Output);
+        return [.. json.RootElement.GetProperty("sponsors").EnumerateArray().Select(sponsor => sponsor.GetProperty("lent_bytes").GetInt64())];
+    }
+
     /// <summary>Runs it to its end; fails the test when that does not come in time.</summary>
     public static (int Status, string Output, string Error) ToEnd(SponsorProcess sponsor, TimeSpan deadline, params string[] arguments)
     {
