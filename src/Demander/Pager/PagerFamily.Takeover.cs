@@ -117,9 +117,10 @@ internal sealed partial class PagerFamily
                 }
 
                 TablesRecord[] missing = [.. TablesRecord.Of(folder, Demander).Where(record => !_returned.Exists(other => other.Process == record.Process))];
-                if (waited >= ComeTime || !Array.Exists(missing, record => record.CanCome))
+                TablesRecord[] late = [.. missing.Where(record => record.CanCome)];
+                if (waited >= ComeTime || late.Length == 0)
                 {
-                    Array.ForEach(missing, GiveUp);
+                    GiveUp(missing, late);
                     BeginAll();
                     return true;
                 }
@@ -129,15 +130,14 @@ internal sealed partial class PagerFamily
         }
     }
 
-    /// <summary>Its slots may be others' from now on, so it is not listened to when it comes after all.</summary>
-    private void GiveUp(TablesRecord missing)
+    /// <summary>Their slots may be others' from now on, so who is missing is not listened to when it comes after all; and who could still come is stopped.</summary>
+    private void GiveUp(TablesRecord[] missing, TablesRecord[] late)
     {
-        bool couldCome = missing.CanCome;
-        missing.Delete();
-        if (couldCome)
+        Array.ForEach(missing, static record => record.Delete());
+        foreach (TablesRecord record in late)
         {
-            PagerLog.ProcessGivenUp(_logger, missing.Process, ComeTime.TotalSeconds);
-            _ = Libc.Kill(missing.Process, Libc.SIGKILL);
+            PagerLog.ProcessGivenUp(_logger, record.Process, ComeTime.TotalSeconds);
+            _ = Libc.Kill(record.Process, Libc.SIGKILL);
         }
     }
 

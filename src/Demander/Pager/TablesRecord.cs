@@ -56,7 +56,10 @@ internal sealed class TablesRecord(string folder, int process)
         }
     }
 
-    private bool HoldsTables()
+    /// <summary>One that is just exchanging its tables for new ones may have neither under the names that are looked at; but not twice, for it holds the new ones by then.</summary>
+    private bool HoldsTables() => SeesTables() || SeesTables();
+
+    private bool SeesTables()
     {
         try
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Hecatonchire.Interop;
 using Hecatonchire.Pager;
 using Hecatonchire.Pages;
 using Xunit;
@@ -7,6 +8,8 @@ namespace Hecatonchire.Tests.Pager;
 
 public sealed class TablesRecordTests : IDisposable
 {
+    private const int Exchanges = 300;
+
     private readonly string _folder = Directory.CreateTempSubdirectory("heca-test-tables-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -66,6 +69,47 @@ public sealed class TablesRecordTests : IDisposable
         Assert.False(record.CanCome);
         other.Kill();
         other.WaitForExit();
+        Assert.False(record.CanCome);
+    }
+
+    /// <summary>Who is looked at while it exchanges its tables could be taken for one that has none, and its memory given to others.</summary>
+    [Fact]
+    public async Task A_process_that_exchanges_its_tables_holds_some_all_the_time()
+    {
+        var record = new TablesRecord(_folder, Environment.ProcessId);
+        record.Write(Guid.NewGuid(), "1:2");
+        int held = Libc.MemoryFile(PageTableFile.Name, Libc.MFD_CLOEXEC);
+        Assert.True(record.CanCome);
+
+        int looks = 0;
+        bool isDone = false;
+        Task<bool> look = Task.Run(
+            () =>
+            {
+                bool canCome = true;
+                while (canCome && !Volatile.Read(ref isDone))
+                {
+                    canCome = record.CanCome;
+                    _ = Interlocked.Increment(ref looks);
+                }
+
+                return canCome;
+            },
+            TestContext.Current.CancellationToken);
+        for (int i = 0; i < Exchanges && !look.IsCompleted; i++)
+        {
+            // Once in a look at most, somewhere in it.
+            int seen = Volatile.Read(ref looks);
+            Thread.SpinWait(i * 40);
+            int next = Libc.MemoryFile(PageTableFile.Name, Libc.MFD_CLOEXEC);
+            Assert.Equal(0, Libc.Close(held));
+            held = next;
+            Assert.True(SpinWait.SpinUntil(() => look.IsCompleted || Volatile.Read(ref looks) > seen + 1, TimeSpan.FromSeconds(60)));
+        }
+
+        Volatile.Write(ref isDone, true);
+        Assert.True(await look, "it was seen without any");
+        Assert.Equal(0, Libc.Close(held));
         Assert.False(record.CanCome);
     }
 }
