@@ -16,15 +16,16 @@ public class CorruptionTests
 
     /// <summary>What is damaged on its way to the sponsor lies there so.</summary>
     [Theory]
-    [InlineData(0.05, 0)]
-    [InlineData(0, 0.05)]
-    [InlineData(0.03, 0.03)]
-    public void With_two_replicas_pages_that_are_damaged_are_read_from_the_other(double ofReads, double ofWrites)
+    [InlineData(0.05, 0, false)]
+    [InlineData(0, 0.05, true)]
+    [InlineData(0.03, 0.03, false)]
+    [InlineData(0.03, 0.03, true)]
+    public void With_two_replicas_pages_that_are_damaged_are_read_from_the_other(double ofReads, double ofWrites, bool seals)
     {
         using var good = new SponsorProcess("256MiB");
         using var bad = new SponsorProcess("256MiB");
         using var wire = new WireProxy(bad, "127.0.0.2") { FlipsOfReads = ofReads, FlipsOfWrites = ofWrites };
-        using var paged = new PagedProgram(new Borrowing { Sponsors = [good.Endpoint, wire.Endpoint], Replicas = 2, ReadPolicy = Transport.Striped.ReadPolicy.RoundRobin }, "8MiB");
+        using var paged = new PagedProgram(new Borrowing { Sponsors = [good.Endpoint, wire.Endpoint], Replicas = 2, ReadPolicy = Transport.Striped.ReadPolicy.RoundRobin, Seal = seals }, "8MiB");
         (int exitCode, string output, string error) = paged.Run(Programs.Test, ["walk", "64", "2", "20000"]);
         Assert.True(exitCode == 0 && output == "ok\n", output + error);
         Assert.Equal(0, paged.Host.Snapshot().PagesLost);

@@ -85,7 +85,7 @@ internal sealed class BenchRun
             Eviction = _settings.Eviction,
             DirtyTracking = _settings.DirtyTracking,
             Transport = _settings.Transport,
-            Borrowing = _settings.Borrowing ?? Borrowing.From(embedded!.Endpoint),
+            Borrowing = (_settings.Borrowing ?? Borrowing.From(embedded!.Endpoint)) with { Seal = _settings.Seal },
             SocketPath = Path.Combine(directory.Path, "pager.sock"),
         };
         using IMeasuredPager pager = Composition.StartMeasured(options, loggers);

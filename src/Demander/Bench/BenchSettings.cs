@@ -30,6 +30,9 @@ internal sealed record BenchSettings
     /// <summary>Of <see cref="MemorySystem.Heca"/>. Null: an embedded one.</summary>
     public Borrowing? Borrowing { get; init; }
 
+    /// <summary>True: pages are sealed before they leave this host.</summary>
+    public bool Seal { get; init; }
+
     /// <summary>Of <see cref="MemorySystem.Heca"/>.</summary>
     public TransportPreference Transport { get; init; }
 

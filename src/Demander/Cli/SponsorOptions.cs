@@ -71,6 +71,11 @@ internal sealed class SponsorOptions
         Description = "A directory on a local disk: what no sponsor has room for goes to a file there, encrypted, and back to sponsors when they have",
     };
 
+    private readonly Option<bool> _seal = new("--seal")
+    {
+        Description = "Encrypt and authenticate each page before it leaves this host (AES-256-GCM): a sponsor reads nothing, and what it changes is noticed",
+    };
+
     private readonly Option<string?> _spillMax = new("--spill-max") { HelpName = "SIZE", Description = "How much of that disk may be taken [default: nine tenths of what is free at the start]" };
 
     private readonly Option<string> _spread = new("--spread")
@@ -100,7 +105,7 @@ internal sealed class SponsorOptions
         Description = "Refuse sponsors of any other cluster than this, 32 hexadecimal digits [default: with --etcd, that of etcd]",
     };
 
-    public IEnumerable<Option> Options => [_sponsor, _key, _ownKey.Option, _embedded, _replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax];
+    public IEnumerable<Option> Options => [_sponsor, _key, _ownKey.Option, _embedded, _replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax, _seal];
 
     public void AddTo(Command command)
     {
@@ -145,7 +150,10 @@ internal sealed class SponsorOptions
 
     /// <summary>An option of how pages are spread that was given; null: none.</summary>
     public string? GivenSpread(ParseResult parsed) =>
-        ((Option[])[_replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+        ((Option[])[_replicas, _spread, _stripe, _readPolicy, _hedge, _spill, _spillMax, _seal]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+
+    /// <summary>True: pages are sealed before they leave this host.</summary>
+    public bool Seals(ParseResult parsed) => parsed.GetValue(_seal);
 
     /// <summary>Where to spill; null: nowhere. Throws <see cref="CommandException"/>.</summary>
     public SpillPlace? ResolveSpill(ParseResult parsed)
@@ -223,6 +231,7 @@ internal sealed class SponsorOptions
                 ReadPolicy = policy,
                 Hedge = hedge,
                 Spill = ResolveSpill(parsed),
+                Seal = Seals(parsed),
                 Spread = ResolveSpread(parsed),
                 Etcd = etcd is null ? null : new EtcdPlace(etcd, ResolveLease(parsed)),
                 Cluster = ResolveCluster(parsed),

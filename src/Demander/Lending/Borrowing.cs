@@ -45,6 +45,9 @@ internal sealed record Borrowing
     /// <summary>The file that takes what no sponsor has room for; null: none.</summary>
     public SpillPlace? Spill { get; init; }
 
+    /// <summary>True: pages are sealed before they leave this host.</summary>
+    public bool Seal { get; init; }
+
     public static Borrowing From(SponsorEndpoint sponsor) => new() { Sponsors = [sponsor] };
 
     /// <summary>Those that were named and those that are found by now, each once.</summary>

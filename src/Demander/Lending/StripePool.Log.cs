@@ -37,6 +37,9 @@ internal sealed partial class StripePool
         [LoggerMessage(Level = LogLevel.Warning, Message = "No sponsor has memory in place of what was lost: the program grows beyond --local")]
         public static partial void Short(ILogger logger);
 
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Bytes} more cannot be borrowed: there is no memory here for what its pages are sealed with, 6 MiB a GiB ({Why})")]
+        public static partial void NotSealed(ILogger logger, Units.ByteSize bytes, string why);
+
         [LoggerMessage(Level = LogLevel.Information, Message = "The care for the stripes was put off: {Why}")]
         public static partial void CareFailed(ILogger logger, string why);
     }

@@ -95,11 +95,24 @@ internal sealed partial class StripePool
         bool isAdded = true;
         foreach ((uint slots, (int, ulong)[] replicas) in gained)
         {
+            int errno = isAdded ? Set.Stripes.TryPrepare(slots) : 0;
+            if (errno != 0)
+            {
+                Log.NotSealed(_logger, new ByteSize(slots * (long)PageSize.Bytes), Errno.Describe(errno));
+                isAdded = false;
+            }
+
+            if (!isAdded)
+            {
+                _placement.GiveBack(replicas);
+                continue;
+            }
+
             _runOn(() =>
             {
                 ulong number = Set.Stripes.Add(slots, replicas);
                 Write(number);
-                isAdded = isAdded && Slots.Add(number, slots);
+                isAdded = Slots.Add(number, slots);
                 if (!isAdded)
                 {
                     Set.Stripes.Remove(number);

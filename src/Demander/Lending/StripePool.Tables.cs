@@ -14,7 +14,7 @@ internal sealed partial class StripePool
     public unsafe void WriteTo(PageTableFile tables)
     {
         _tables.Add(tables);
-        tables.Demander = Demander;
+        (tables.Demander, tables.IsSealed) = (Demander, Set.IsSealed);
         foreach (LenderLink link in _links.Now())
         {
             WriteSponsor(link);
@@ -41,6 +41,11 @@ internal sealed partial class StripePool
     /// </summary>
     public unsafe void TakeOver(PageTableFile left)
     {
+        if (left.IsSealed != Set.IsSealed)
+        {
+            throw new InvalidDataException("what its pages were sealed with is gone");
+        }
+
         LenderLink[] links = _links.Now();
         var lent = links.ToDictionary(link => link, link => link.ListSlabs().ToDictionary(slab => slab.Slab, slab => slab.Bytes));
         for (int i = 0; i < SlotMap.SlabsMax; i++)
@@ -68,13 +73,13 @@ internal sealed partial class StripePool
                 throw new InvalidDataException("the sponsor was restarted, or is another, or has freed its memory by now");
             }
 
-            ulong number = Set.Stripes.Add((uint)slots, [.. replicas]);
-            Slots.Place(i, number, (uint)slots);
+            Set.Stripes.Adopt(stripe, (uint)slots, [.. replicas]);
+            Slots.Place(i, stripe, (uint)slots);
             if (recorded.Count == 0)
             {
                 // The last pager's program has lost what was there, and goes on without it.
-                Set.Stripes[number]!.IsLost = true;
-                Slots.Close(number);
+                Set.Stripes[stripe]!.IsLost = true;
+                Slots.Close(stripe);
             }
         }
 

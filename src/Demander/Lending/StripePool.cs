@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Hecatonchire.Pager;
 using Hecatonchire.Placement;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Striped;
 using Microsoft.Extensions.Logging;
 
@@ -24,6 +25,7 @@ internal sealed partial class StripePool : IDisposable
     private readonly Borrowing _borrowing;
     private readonly ILogger _logger;
     private readonly SpillLink? _spill;
+    private readonly SealFile? _seals;
     private readonly LenderLinks _links = new();
     private readonly SlabPlacement _placement;
 
@@ -38,16 +40,16 @@ internal sealed partial class StripePool : IDisposable
     private bool _isDisposed;
 
     /// <summary>
-    /// Opens the connections to the sponsors that are to be had; the others join later. Throws <see cref="DataConnectionException"/>. The lenders are this pool's from now on,
-    /// whatever comes.
+    /// Opens the connections to the sponsors that are to be had; the others join later. Throws <see cref="DataConnectionException"/>. The lenders and what pages are sealed with,
+    /// if they are, are this pool's from now on, whatever comes.
     /// </summary>
-    public StripePool(Borrowing borrowing, IReadOnlyList<Lender> lenders, ILogger logger)
+    public StripePool(Borrowing borrowing, IReadOnlyList<Lender> lenders, SealFile? seals, ILogger logger)
     {
-        (_borrowing, _logger) = (borrowing, logger);
+        (_borrowing, _seals, _logger) = (borrowing, seals, logger);
         _placement = new SlabPlacement(borrowing, _links);
         Demander = lenders[0].Client.Demander;
         _absent = [.. borrowing.Sponsors.Where(sponsor => !lenders.Any(lender => lender.Endpoint == sponsor))];
-        Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax, borrowing is { Hedge: true, Replicas: > 1 } ? new Hedging() : null)
+        Set = new SponsorSet(borrowing.ReadPolicy, SilenceMsMax, borrowing is { Hedge: true, Replicas: > 1 } ? new Hedging() : null, seals)
         {
             OnSponsorLost = NoteSponsorLost,
             OnReplicaLost = NoteReplicaLost,
@@ -82,6 +84,7 @@ internal sealed partial class StripePool : IDisposable
                 lender.Dispose();
             }
 
+            _seals?.Dispose();
             throw;
         }
     }
@@ -170,10 +173,6 @@ internal sealed partial class StripePool : IDisposable
 
         _isDisposed = true;
         Slots.Dispose();
-        Set.Copier?.Dispose();
-        Set.Repair?.Dispose();
-        Set.Reader.Dispose();
-        Set.Writer.Dispose();
         for (int number = 0; freesStripes && number < Set.Stripes.Count; number++)
         {
             if (Set.Stripes[(ulong)number] is { } stripe)
@@ -185,7 +184,13 @@ internal sealed partial class StripePool : IDisposable
             }
         }
 
-        Set.Stripes.Dispose();
+        Set.Dispose();
+        if (freesStripes)
+        {
+            _seals?.Delete();
+        }
+
+        _seals?.Dispose();
         foreach (LenderLink link in _links.Now())
         {
             link.Dispose();

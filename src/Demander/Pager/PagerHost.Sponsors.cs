@@ -3,6 +3,7 @@ using Hecatonchire.Control;
 using Hecatonchire.Control.Keys;
 using Hecatonchire.Control.ZeroMq;
 using Hecatonchire.Lending;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Spill;
 using Microsoft.Extensions.Logging;
 
@@ -25,6 +26,28 @@ internal sealed partial class PagerHost
         catch (SpillException e)
         {
             throw new PagerStartException($"--spill: {e.Message}", 1);
+        }
+    }
+
+    /// <summary>Where no page can be sealed is told before a program is started. Throws <see cref="PagerStartException"/>.</summary>
+    public static void TrySeal(bool seals, string? folder)
+    {
+        try
+        {
+            // One that is yet to be made is where its parent is.
+            while (folder is not null && !Directory.Exists(folder))
+            {
+                folder = Path.GetDirectoryName(folder);
+            }
+
+            if (seals)
+            {
+                SealFile.CheckHost(folder);
+            }
+        }
+        catch (SealException e)
+        {
+            throw new PagerStartException($"--seal: {e.Message}", 1);
         }
     }
 

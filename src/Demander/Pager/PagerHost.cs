@@ -5,6 +5,7 @@ using Hecatonchire.Interop;
 using Hecatonchire.Lending;
 using Hecatonchire.Metrics;
 using Hecatonchire.Pages;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Spill;
 using Hecatonchire.Transport.Striped;
 using Hecatonchire.Units;
@@ -59,6 +60,7 @@ internal sealed partial class PagerHost : IMeasuredPager
     {
         Preparation.Begin();
         TrySpill(options.Borrowing.Spill);
+        TrySeal(options.Borrowing.Seal, options.StateFolder);
         IReadOnlyList<Lender> lenders = ConnectToAll(options, Guid.NewGuid(), loggers.CreateLogger("Hecatonchire.Pager"), options.MayLackSponsors);
         try
         {
@@ -298,7 +300,9 @@ internal sealed partial class PagerHost : IMeasuredPager
         try
         {
             // A demander of its own each: what is fenced off, where its connections are rebuilt, is its own then.
-            return Enlist(Interlocked.Exchange(ref _ready, null) ?? ConnectToAll(_options, Guid.NewGuid(), _logger, mayLack: true), null, End);
+            return Enlist(
+                Interlocked.Exchange(ref _ready, null) ?? ConnectToAll(_options, Guid.NewGuid(), _logger, mayLack: true), null,
+                demander => _options.Borrowing.Seal ? SealFile.Create(_options.StateFolder, demander) : null, End);
         }
         catch
         {
@@ -362,7 +366,7 @@ internal sealed partial class PagerHost : IMeasuredPager
             throw;
         }
 
-        PagerFamily family = Enlist(lenders, CommandRing.ReadHash(ring), static () => { });
+        PagerFamily family = Enlist(lenders, CommandRing.ReadHash(ring), demander => SealFile.Open(_options.StateFolder!, demander), static () => { });
         try
         {
             family.IsOnTrial = true;
@@ -377,11 +381,22 @@ internal sealed partial class PagerHost : IMeasuredPager
     }
 
     /// <summary>A family that has been joined; when it has ended, <paramref name="end"/> is called. The lenders are its own, whatever comes.</summary>
-    private PagerFamily Enlist(IReadOnlyList<Lender> lenders, PageHash? hash, Action end)
+    private PagerFamily Enlist(IReadOnlyList<Lender> lenders, PageHash? hash, Func<Guid, SealFile?> openSeals, Action end)
     {
         Guid demander = lenders[0].Client.Demander;
         PagerFamily? family = null;
-        var pool = new StripePool(_options.Borrowing, lenders, _logger)
+        SealFile? seals;
+        try
+        {
+            seals = openSeals(demander);
+        }
+        catch
+        {
+            DisposeAll(lenders);
+            throw;
+        }
+
+        var pool = new StripePool(_options.Borrowing, lenders, seals, _logger)
         {
             OnPagesLost = (sponsor, why, pages) => TellPagesLost(sponsor, why, pages),
             OnPagesCorrupted = pages => Volatile.Write(ref _failure,

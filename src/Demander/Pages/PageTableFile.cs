@@ -32,7 +32,7 @@ internal sealed unsafe partial class PageTableFile : IDisposable
     /// <summary>Address space, no memory: entries and hashes of 8 TiB, those of segments that have grown or gone included.</summary>
     private const long BytesMax = 32L << 30;
 
-    private const ulong FileMagic = 0x3354_4147_4341_4548; // "HECAGAT3"
+    private const ulong FileMagic = 0x3454_4147_4341_4548; // "HECAGAT4"
     /// <summary>As which the kernel lists it among a process's descriptors.</summary>
     public const string Name = "heca-page-tables";
 
@@ -71,6 +71,7 @@ internal sealed unsafe partial class PageTableFile : IDisposable
         /// <summary>Changes noted so far, and in the low bits how many of the messages are among them: one store says both.</summary>
         public ulong Noted;
         public ulong Done;
+        public int IsSealed;
     }
 
     private struct ReplicaRecord
@@ -103,6 +104,13 @@ internal sealed unsafe partial class PageTableFile : IDisposable
     {
         get => Header->Demander;
         set => Header->Demander = value;
+    }
+
+    /// <summary>True when what sponsors have are pages that only who has the seals can open.</summary>
+    public bool IsSealed
+    {
+        get => Header->IsSealed != 0;
+        set => Header->IsSealed = value ? 1 : 0;
     }
 
     /// <summary>By its number, which run of a sponsor it is.</summary>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Hecatonchire.Units;
 
-namespace Hecatonchire.Transport.Spill;
+namespace Hecatonchire.Transport.Sealing;
 
 /// <summary>
 /// AES-256-GCM over single pages (NIST SP 800-38D). The nonce says which slab, slot and version it is, and none of these triples ever comes twice under a key: a page that was put in

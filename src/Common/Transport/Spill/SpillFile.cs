@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Numerics;
 using System.Security.Cryptography;
 using Hecatonchire.Interop;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Units;
 using Microsoft.Win32.SafeHandles;
 

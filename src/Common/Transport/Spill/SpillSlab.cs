@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Hecatonchire.Interop;
+using Hecatonchire.Transport.Sealing;
 
 namespace Hecatonchire.Transport.Spill;
 

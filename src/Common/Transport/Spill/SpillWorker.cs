@@ -1,4 +1,5 @@
 using Hecatonchire.Interop;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Transport.Spill;

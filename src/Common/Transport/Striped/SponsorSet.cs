@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Hecatonchire.Transport.Sealing;
 
 namespace Hecatonchire.Transport.Striped;
 
@@ -6,7 +7,7 @@ namespace Hecatonchire.Transport.Striped;
 /// The sponsors that a program's stripes are on, and the two connections over all of them: <see cref="Reader"/> and <see cref="Writer"/>. A sponsor has a number
 /// while it is here. Used by the pager thread only, or before it runs.
 /// </summary>
-internal sealed class SponsorSet
+internal sealed class SponsorSet : IDisposable
 {
     /// <summary>Sponsors at once: a request knows its own by a bit each.</summary>
     public const int SponsorsMax = 64;
@@ -17,18 +18,24 @@ internal sealed class SponsorSet
     /// <param name="policy">Which replica reads go to.</param>
     /// <param name="silenceMsMax">How long a sponsor may leave requests unanswered that another could answer.</param>
     /// <param name="hedging">When a late read is asked of a second replica; null: never.</param>
+    /// <param name="seals">What pages are sealed with; null: they are not. The caller's, and there as long as this.</param>
     /// <param name="clock">Milliseconds; null: the system's.</param>
     /// <param name="ticks">Of the stopwatch; null: the system's.</param>
-    public SponsorSet(ReadPolicy policy, int silenceMsMax, Hedging? hedging = null, Func<long>? clock = null, Func<long>? ticks = null)
+    public SponsorSet(ReadPolicy policy, int silenceMsMax, Hedging? hedging = null, SealFile? seals = null, Func<long>? clock = null, Func<long>? ticks = null)
     {
         SilenceMsMax = silenceMsMax;
         Clock = clock ?? (static () => Environment.TickCount64);
         _ticks = ticks;
+        Sealer = seals is null ? null : new PageSealer(seals);
+        Stripes = new StripeTable(seals);
         Reader = new StripedConnection(this, isWriter: false, policy, hedging);
         Writer = new StripedConnection(this, isWriter: true, policy, hedging: null);
     }
 
-    public StripeTable Stripes { get; } = new();
+    public StripeTable Stripes { get; }
+
+    /// <summary>Seals what is written and opens what is read; null: neither.</summary>
+    public PageSealer? Sealer { get; }
 
     public StripedConnection Reader { get; }
 
@@ -64,6 +71,19 @@ internal sealed class SponsorSet
 
     /// <summary>Sponsors that are not lost.</summary>
     public int Count { get; private set; }
+
+    public bool IsSealed => Sealer is not null;
+
+    /// <summary>After what is posted has ended.</summary>
+    public void Dispose()
+    {
+        Copier?.Dispose();
+        Repair?.Dispose();
+        Reader.Dispose();
+        Writer.Dispose();
+        Stripes.Dispose();
+        Sealer?.Dispose();
+    }
 
     /// <summary>Adds a sponsor by its two connections, which stay the caller's, and returns its number; -1 when there are too many. Throws <see cref="DataConnectionException"/>.</summary>
     public int Add(ISponsorConnection reader, ISponsorConnection writer)

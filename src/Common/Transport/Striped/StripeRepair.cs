@@ -187,7 +187,7 @@ internal sealed unsafe class StripeRepair : IDisposable
     /// <summary>True while the replica is one, there is another, and it is known what was written.</summary>
     private bool IsWanted()
     {
-        if (_page.Known is not { IsLost: false } stripe || _set.Stripes[_page.Stripe] != stripe || stripe.Sums[_page.Slot] == 0)
+        if (_page.Known is not { IsLost: false } stripe || _set.Stripes[_page.Stripe] != stripe || !stripe.Knows(_page.Slot))
         {
             return false;
         }

@@ -39,6 +39,10 @@ internal sealed unsafe partial class StripedConnection
         {
             _hedges!.ReturnPage(_requests[place].Buffer);
         }
+        else if (_requests[place].IsSealed)
+        {
+            _set.Sealer!.Return(_requests[place].Buffer, _requests[place].Pages);
+        }
 
         _requests.Release(place);
     }

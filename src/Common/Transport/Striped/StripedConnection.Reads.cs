@@ -1,3 +1,4 @@
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Transport.Striped;
@@ -40,52 +41,67 @@ internal sealed unsafe partial class StripedConnection
         return isFull ? Route.Full : Route.Nowhere;
     }
 
-    /// <summary>True when what has come is what was last written, or nobody here knows what that was.</summary>
-    private bool IsRight(in StripedRequest request)
+    /// <summary>
+    /// The first page of an answer that is not what was last written, as far as anybody here knows what that was; -1 when there is none. What was sealed is open up to there, unless it
+    /// is to be written elsewhere as it is.
+    /// </summary>
+    private int FirstWrong(in StripedRequest request)
     {
-        if (_set.Stripes[request.Stripe] is { } stripe)
+        if (_set.Stripes[request.Stripe] is not { } stripe)
         {
-            for (int i = 0; i < request.Pages; i++)
+            return _set.IsSealed && !request.IsOwn ? 0 : -1;
+        }
+
+        for (int i = 0; i < request.Pages; i++)
+        {
+            // What the program writes to while it is copied is of either version, and copied again.
+            if (!IsRight(stripe, in request, i, opens: !request.IsOwn) && !(request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie, request.Slot + (uint)i)))
             {
-                uint sum = stripe.Sums[request.Slot + i];
-                // What the program writes to while it is copied is of either version, and copied again.
-                if (sum != 0 && sum != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift))
-                    && !(request.IsOwn && _set.IsDirty(request.Owner, (int)request.Cookie, request.Slot + (uint)i)))
-                {
-                    return false;
-                }
+                return i;
             }
         }
 
-        return true;
+        return -1;
     }
 
-    /// <summary>Those of an answer that are wrong are written anew where there is another replica to have them from.</summary>
-    private void NoteWrongPages(in StripedRequest request, int sponsor)
+    private bool IsRight(StripeTable.Stripe stripe, in StripedRequest request, int index, bool opens)
+    {
+        uint slot = request.Slot + (uint)index;
+        byte* page = request.Buffer + ((nint)index << PageSize.Shift);
+        if (_set.Sealer is not { } sealer)
+        {
+            return stripe.Sums[slot] == 0 || stripe.Sums[slot] == PageSum.Of(page);
+        }
+
+        // A slot that was never written to can be copied, but there is nothing in it to be had.
+        return opens ? sealer.TryOpen(stripe.Seal, slot, page) : !stripe.Knows(slot) || sealer.IsRight(stripe.Seal, slot, page);
+    }
+
+    /// <summary>Those of an answer that are wrong, from the first of them on, are written anew where there is another replica to have them from.</summary>
+    private void NoteWrongPages(in StripedRequest request, int sponsor, int first)
     {
         if (_set.Stripes[request.Stripe] is not { } stripe || !stripe.HasLiveBut(1UL << sponsor))
         {
             return;
         }
 
-        for (int i = 0; i < request.Pages; i++)
+        for (int i = first; i < request.Pages; i++)
         {
-            uint slot = request.Slot + (uint)i;
-            if (stripe.Sums[slot] != 0 && stripe.Sums[slot] != PageSum.Of(request.Buffer + ((nint)i << PageSize.Shift)))
+            if (!IsRight(stripe, in request, i, opens: false))
             {
-                _set.Repair!.Note(request.Stripe, slot, sponsor);
+                _set.Repair!.Note(request.Stripe, request.Slot + (uint)i, sponsor);
             }
         }
     }
 
-    /// <summary>A sponsor's answer is wrong: it is asked of the next, or of all again, or given up.</summary>
-    private void FindElsewhere(int place, int sponsor)
+    /// <summary>A sponsor's answer is wrong from its page <paramref name="first"/> on: it is asked of the next, or of all again, or given up.</summary>
+    private void FindElsewhere(int place, int sponsor, int first)
     {
         ref StripedRequest request = ref _requests[place];
         _set.OnCorrupted?.Invoke(sponsor);
         if (_set.Repair is not null && request.Owner != StripedOwner.Repair)
         {
-            NoteWrongPages(in request, sponsor);
+            NoteWrongPages(in request, sponsor, first);
         }
 
         request.Posted &= ~(1UL << sponsor);

@@ -22,16 +22,39 @@ internal sealed unsafe partial class StripedConnection
         return bits;
     }
 
+    /// <summary>Has a WRITE send its pages sealed, from the sealer's memory; false while there is no room.</summary>
+    private bool TrySeal(ref StripedRequest request)
+    {
+        // What no sponsor has any more is sent nowhere.
+        if (_set.Stripes[request.Stripe] is not { } stripe)
+        {
+            return true;
+        }
+
+        byte* run = _set.Sealer!.Seal(stripe.Seal, request.Slot, request.Pages, request.Buffer);
+        request.IsSealed = run != null;
+        request.Buffer = run;
+        return request.IsSealed;
+    }
+
     private void NoteWrite(ulong number, uint slot, int pages, byte* buffer)
     {
         _set.Copier?.NoteWrite(number, slot, pages);
         _set.Repair?.NoteWrite(number, slot, pages);
-        if (_set.Stripes[number] is { } stripe)
+        if (_set.Stripes[number] is not { } stripe)
         {
-            for (int i = 0; i < pages; i++)
-            {
-                stripe.Sums[slot + i] = PageSum.Of(buffer + ((nint)i << PageSize.Shift));
-            }
+            return;
+        }
+
+        if (_set.Sealer is { } sealer)
+        {
+            sealer.Note(stripe.Seal, slot, pages);
+            return;
+        }
+
+        for (int i = 0; i < pages; i++)
+        {
+            stripe.Sums[slot + i] = PageSum.Of(buffer + ((nint)i << PageSize.Shift));
         }
     }
 

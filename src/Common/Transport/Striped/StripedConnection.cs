@@ -1,3 +1,5 @@
+using Hecatonchire.Transport.Sealing;
+
 namespace Hecatonchire.Transport.Striped;
 
 /// <summary>
@@ -47,11 +49,16 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
             _hedges = new ReadHedges(hedging);
             _ = _members.Register(_hedges.Memory, ReadHedges.Bytes);
         }
+
+        if (isWriter && set.Sealer is { } sealer)
+        {
+            _ = _members.Register(sealer.Memory, PageSealer.Bytes);
+        }
     }
 
     public string Transport => _members.Transport;
 
-    public int PagesPerRequestMax => _members.PagesPerRequestMax;
+    public int PagesPerRequestMax => _isWriter && _set.IsSealed ? Math.Min(PageSealer.RunPagesMax, _members.PagesPerRequestMax) : _members.PagesPerRequestMax;
 
     public int FreeRequests => _requests.FreeCount;
 
@@ -186,7 +193,18 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
         int place = _requests.Next;
         ref StripedRequest request = ref _requests[place];
         request = new StripedRequest { Cookie = cookie, Stripe = stripe, Slot = slot, Pages = pages, Buffer = buffer };
-        LandApart(ref request);
+        if (_isWriter && _set.IsSealed)
+        {
+            if (!TrySeal(ref request))
+            {
+                return false;
+            }
+        }
+        else
+        {
+            LandApart(ref request);
+        }
+
         _requests.Take();
         Route route = Direct(place);
         if (route == Route.Full)
@@ -197,7 +215,7 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
 
         if (_isWriter)
         {
-            NoteWrite(stripe, slot, pages, buffer);
+            NoteWrite(stripe, slot, pages, _requests[place].Buffer);
         }
         else if (pages == 1)
         {
@@ -274,9 +292,9 @@ internal sealed unsafe partial class StripedConnection : IDataConnection
             {
                 EndAbandoned(place, sponsor);
             }
-            else if (!_isWriter && (_polled[i].Status == DataStatus.Lost || (isDone && !IsRight(in _requests[place]))))
+            else if (!_isWriter && (_polled[i].Status == DataStatus.Lost ? 0 : isDone ? FirstWrong(in _requests[place]) : -1) is >= 0 and var wrong)
             {
-                FindElsewhere(place, sponsor);
+                FindElsewhere(place, sponsor, wrong);
             }
             else if (Finish(place, sponsor, isDone))
             {

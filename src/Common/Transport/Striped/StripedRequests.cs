@@ -31,6 +31,9 @@ internal unsafe struct StripedRequest
     /// <summary>Its buffer is a page of <see cref="ReadHedges"/>, not the caller's.</summary>
     public bool IsApart;
 
+    /// <summary>Of a WRITE: its buffer is a run of the sealer's, not the caller's.</summary>
+    public bool IsSealed;
+
     /// <summary>It waits for room.</summary>
     public bool IsQueued;
 

@@ -181,6 +181,7 @@ internal sealed class BenchOptions
             DirtyTracking = parsed.GetValue(_dirty),
             Transport = transport,
             Borrowing = system == MemorySystem.Heca ? _sponsor.Resolve(parsed) : null,
+            Seal = system == MemorySystem.Heca && _sponsor.Seals(parsed),
             Eviction = eviction,
             Baseline = parsed.GetValue(_baseline),
             Floor = parsed.GetResult(_floor) is not null && parsed.GetValue(_floor),

@@ -199,6 +199,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
             Eviction = Eviction(parsed.GetValue(_eviction)!),
             Clean = OneOf("--clean", parsed.GetValue(_clean)!, ["yes", "no"]) == "yes",
             Spill = service is null ? _sponsors.ResolveSpill(parsed) : null,
+            Seal = _sponsors.Seals(parsed),
             EmbeddedBytes = Memory(parsed.GetValue(_memory) ?? "1GiB"),
             StopAfter = Seconds(parsed.GetValue(_stopAfter)!),
             Watch = _watch.Read(parsed),

@@ -35,7 +35,7 @@ internal static partial class RunSession
         using ISponsorSource? sponsor = settings.Service is not null ? null
             : settings.Borrowing is { } borrowing ? RemoteSponsors.Open(borrowing, loggers) : startSponsor(settings.EmbeddedBytes, settings.Transport);
         using SocketDirectory? directory = sponsor is null ? null : new SocketDirectory();
-        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill }, directory!.SocketPath), loggers);
+        using IPagerHost pager = sponsor is null ? OpenAtService(settings) : startPager(OptionsFor(settings, sponsor.Borrowing with { Spill = settings.Spill, Seal = settings.Seal }, directory!.SocketPath), loggers);
         OpenedPager? opened = (pager as RemotePager)?.Opened;
         var subject = new StatusSubject
         {

@@ -49,6 +49,9 @@ internal sealed record RunSettings
     /// <summary>What takes pages that no sponsor has room for; null: nothing.</summary>
     public required SpillPlace? Spill { get; init; }
 
+    /// <summary>True: pages are sealed before they leave this host.</summary>
+    public required bool Seal { get; init; }
+
     public required TimeSpan StopAfter { get; init; }
 
     public required WatchSettings Watch { get; init; }

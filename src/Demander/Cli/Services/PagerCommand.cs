@@ -110,7 +110,7 @@ internal static class PagerCommand
             var options = new ServiceOptions
             {
                 SocketPath = parsed.GetValue(socket) ?? ServiceDirectory.Own,
-                Borrowing = source.Borrowing with { Spill = sponsor.ResolveSpill(parsed) },
+                Borrowing = source.Borrowing with { Spill = sponsor.ResolveSpill(parsed), Seal = sponsor.Seals(parsed) },
                 Local = bound,
                 Transport = transport.Read(parsed),
                 Users = users,
@@ -159,6 +159,7 @@ internal static class PagerCommand
         // Compiled now, what programs wait for; and a sponsor that cannot be had is told now: not to the first program.
         Preparation.Begin();
         PagerHost.TrySpill(options.Borrowing.Spill);
+        PagerHost.TrySeal(options.Borrowing.Seal, Path.GetDirectoryName(Path.GetFullPath(options.SocketPath)));
         CheckSponsors(options, loggers.CreateLogger("heca.pager"));
         using var service = new PagerService(options, startPager, loggers);
         using PagerWatch watch = PagerWatch.Start(

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Hecatonchire.Interop;
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Spill;
 using Hecatonchire.Units;
 using Xunit;

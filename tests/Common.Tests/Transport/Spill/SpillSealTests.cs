@@ -1,5 +1,6 @@
 using System.Text;
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Spill;
 using Hecatonchire.Units;
 using Xunit;

@@ -1,23 +1,31 @@
+using System.Buffers.Binary;
 using Hecatonchire.Transport;
 using Hecatonchire.Transport.Striped;
 using Hecatonchire.Units;
 
 namespace Hecatonchire.Tests.Transport.Striped;
 
-/// <summary>The memory of a sponsor: of each page the number at its start.</summary>
+/// <summary>The memory of a sponsor.</summary>
 internal sealed class FakeMemory
 {
-    private readonly Dictionary<ulong, ulong[]> _slabs = [];
+    private readonly Dictionary<ulong, byte[]> _slabs = [];
     private ulong _last;
 
     public ulong Add(uint slots)
     {
-        _slabs.Add(++_last, new ulong[slots]);
+        _slabs.Add(++_last, new byte[slots << PageSize.Shift]);
         return _last;
     }
 
-    /// <summary>Throws for one that was given back: a sponsor would end the connection.</summary>
-    public ulong[] this[ulong slab] => _slabs.TryGetValue(slab, out ulong[]? slots) ? slots : throw new InvalidOperationException("a request is about a slab that was given back");
+    /// <summary>Throws for a slab that was given back: a sponsor would end the connection.</summary>
+    public Span<byte> Pages(ulong slab, uint slot, int pages = 1) => _slabs.TryGetValue(slab, out byte[]? memory)
+        ? memory.AsSpan((int)slot << PageSize.Shift, pages << PageSize.Shift)
+        : throw new InvalidOperationException("a request is about a slab that was given back");
+
+    /// <summary>The number at the start of a page.</summary>
+    public ulong this[ulong slab, uint slot] => BinaryPrimitives.ReadUInt64LittleEndian(Pages(slab, slot));
+
+    public void Flip(ulong slab, uint slot, int bit) => Pages(slab, slot)[bit / 8] ^= (byte)(1 << (bit % 8));
 
     /// <summary>What is still on its way over a connection that has ended is refused, and nobody notices.</summary>
     public bool Has(ulong slab) => _slabs.ContainsKey(slab);
@@ -35,7 +43,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
     public const int RequestsMax = 12;
 
     private readonly List<Request> _inFlight = [];
-    private readonly List<(Request Request, ulong[] Contents)> _stragglers = [];
+    private readonly List<(Request Request, byte[] Contents)> _stragglers = [];
     private bool _isInUse;
 
     private sealed record Request(ulong Cookie, ulong Slab, uint Slot, int Pages, nint Buffer, bool IsWrite);
@@ -121,13 +129,7 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
         _isInUse = IsOneSided;
         foreach (Request request in _inFlight.Where(request => request.IsWrite))
         {
-            ulong[] contents = new ulong[request.Pages];
-            for (int i = 0; i < request.Pages; i++)
-            {
-                contents[i] = *(ulong*)(request.Buffer + (i << PageSize.Shift));
-            }
-
-            _stragglers.Add((request, contents));
+            _stragglers.Add((request, new ReadOnlySpan<byte>((byte*)request.Buffer, request.Pages << PageSize.Shift).ToArray()));
         }
     }
 
@@ -137,11 +139,11 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
         if (_stragglers.Count > 0)
         {
             int chosen = random.Next(_stragglers.Count);
-            (Request request, ulong[] contents) = _stragglers[chosen];
+            (Request request, byte[] contents) = _stragglers[chosen];
             _stragglers.RemoveAt(chosen);
             if (memory.Has(request.Slab))
             {
-                contents.CopyTo(memory[request.Slab], request.Slot);
+                contents.CopyTo(memory.Pages(request.Slab, request.Slot, request.Pages));
             }
         }
     }
@@ -187,17 +189,20 @@ internal sealed unsafe class FakeSponsorConnection(FakeMemory memory, Random ran
 
     private void Execute(Request request)
     {
-        ulong[] slots = memory[request.Slab];
+        Span<byte> there = memory.Pages(request.Slab, request.Slot, request.Pages), here = new((byte*)request.Buffer, request.Pages << PageSize.Shift);
+        if (request.IsWrite)
+        {
+            here.CopyTo(there);
+            return;
+        }
+
+        there.CopyTo(here);
         for (int i = 0; i < request.Pages; i++)
         {
-            ulong* page = (ulong*)(request.Buffer + (i << PageSize.Shift));
-            if (request.IsWrite)
+            if (random.Next(1000) < CorruptPerThousand)
             {
-                slots[request.Slot + i] = *page;
-            }
-            else
-            {
-                *page = slots[request.Slot + i] ^ (random.Next(1000) < CorruptPerThousand ? 1UL << random.Next(64) : 0);
+                int bit = random.Next(PageSize.Bytes * 8);
+                here[(i << PageSize.Shift) + (bit / 8)] ^= (byte)(1 << (bit % 8));
             }
         }
     }

@@ -21,11 +21,10 @@ public unsafe class StripeCopierTests
         bool isFilled = false;
         long now = 0;
         FakeMemory source = new(), target = new();
-        SponsorSet set = new(ReadPolicy.ServiceTime, silenceMsMax: 300, null, () => now);
+        using SponsorSet set = new(ReadPolicy.ServiceTime, silenceMsMax: 300, clock: () => now);
         FakeSponsorConnection Connect(FakeMemory memory) => new(memory, random) { PagesPerRequestMax = 64 };
         int from = set.Add(Connect(source), Connect(source)), to = set.Add(Connect(target), Connect(target));
-        using StripeCopier copier = new(set, UsedSlots) { OnFilled = (_, _) => isFilled = true };
-        set.Copier = copier;
+        set.Copier = new StripeCopier(set, UsedSlots) { OnFilled = (_, _) => isFilled = true };
         ulong slab = source.Add(Slots), copy = target.Add(Slots), stripe = set.Stripes.Add(Slots, [(from, slab)]);
         Assert.True(set.TryFill(stripe, Slots, to, copy));
 
@@ -68,8 +67,8 @@ public unsafe class StripeCopierTests
             }
         }
 
-        Assert.Equal(written, source[slab]);
-        Assert.Equal(written, target[copy]);
+        Assert.Equal(written, Enumerable.Range(0, (int)Slots).Select(slot => source[slab, (uint)slot]));
+        Assert.Equal(written, Enumerable.Range(0, (int)Slots).Select(slot => target[copy, (uint)slot]));
     }
 
     private static int UsedSlots(ulong stripe, uint from, int most, out uint first)

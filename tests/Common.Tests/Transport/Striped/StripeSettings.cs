@@ -4,7 +4,7 @@ namespace Hecatonchire.Tests.Transport.Striped;
 
 /// <summary>What one simulation does; all of it from the seed.</summary>
 internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int Stripes, ReadPolicy Policy, int AwayPerThousand, int SilentPerThousand, int LosePerThousand, int CorruptPerThousand,
-    int SlowPerThousand, bool Hedges)
+    int SlowPerThousand, bool Hedges, bool Seals)
 {
     public static StripeSettings FromSeed(int seed)
     {
@@ -21,6 +21,7 @@ internal sealed record StripeSettings(int Seed, int Sponsors, int Replicas, int 
             random.Next(3) == 0 ? random.Next(10) : 0,
             random.Next(2) * random.Next(60),
             random.Next(2) * random.Next(40),
-            random.Next(4) > 0);
+            random.Next(4) > 0,
+            random.Next(3) == 0);
     }
 }

@@ -82,7 +82,7 @@ internal sealed unsafe partial class StripeSimulation
         if (_model.ContainsKey(slot) && !_busy.Contains(slot) && live.Length > 0)
         {
             Replica replica = live[_random.Next(live.Length)];
-            _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab][slot.Slot] ^= 1UL << _random.Next(64);
+            _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory.Flip(replica.Slab, slot.Slot, _random.Next(64));
             _ = _damaged.Add(slot);
             _ = _repaired.Remove((slot.Stripe, slot.Slot, replica.Sponsor));
         }
@@ -115,7 +115,7 @@ internal sealed unsafe partial class StripeSimulation
 
         FreeQuiet();
         FakeSponsor[] chosen = [.. _sponsors.Where(sponsor => !sponsor.IsLost).OrderBy(_ => _random.Next()).Take(_settings.Replicas)];
-        Check(_set.Stripes.Add(SlotCount, [.. chosen.Select(sponsor => (sponsor.Number, sponsor.Memory.Add(SlotCount)))]) == number, "a number is not used again");
+        Check(AddStripe(chosen) == number, "a number is not used again");
         _ = _unknown.RemoveWhere(slot => slot.Stripe == number);
         _ = _damaged.RemoveWhere(slot => slot.Stripe == number);
         _ = _repaired.RemoveWhere(slot => slot.Stripe == number);

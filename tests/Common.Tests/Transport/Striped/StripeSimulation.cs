@@ -1,4 +1,5 @@
 using Hecatonchire.Transport;
+using Hecatonchire.Transport.Sealing;
 using Hecatonchire.Transport.Striped;
 
 namespace Hecatonchire.Tests.Transport.Striped;
@@ -15,6 +16,7 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
 
     private readonly StripeSettings _settings;
     private readonly Random _random;
+    private readonly SealFile? _seals;
     private readonly SponsorSet _set;
     private readonly List<FakeSponsor> _sponsors = [];
     private readonly Dictionary<(ulong Stripe, uint Slot), ulong> _model = [];
@@ -52,7 +54,8 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
         _random = new Random(settings.Seed ^ 0x5EED);
         // Far more than a pager would: each third read at most, those that take longer than half of them.
         Hedging? hedging = settings.Hedges ? new Hedging { Share = 0.5, ReadsPerHedge = 3, Window = 16 } : null;
-        _set = new SponsorSet(settings.Policy, silenceMsMax: 300, hedging, () => _now, () => _now * 1000)
+        _seals = settings.Seals ? SealFile.Create(null, Guid.Empty) : null;
+        _set = new SponsorSet(settings.Policy, silenceMsMax: 300, hedging, _seals, () => _now, () => _now * 1000)
         {
             OnReplicaLost = (_, _, _) => ReplicasLost++,
             OnStripeLost = _ => StripesLost++,
@@ -68,7 +71,7 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
         for (int i = 0; i < settings.Stripes; i++)
         {
             FakeSponsor[] chosen = [.. _sponsors.OrderBy(_ => _random.Next()).Take(settings.Replicas)];
-            _ = _set.Stripes.Add(SlotCount, [.. chosen.Select(sponsor => (sponsor.Number, sponsor.Memory.Add(SlotCount)))]);
+            _ = AddStripe(chosen);
         }
     }
 
@@ -88,6 +91,9 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
     public long Hedged => _set.Reader.ReadsHedged;
 
     public long HedgesWon => _set.Reader.HedgesWon;
+
+    /// <summary>Reads of sealed pages that ended well.</summary>
+    public long Opened { get; private set; }
 
     /// <summary>Stripes that were given back and had anew.</summary>
     public int Replaced { get; private set; }
@@ -123,16 +129,19 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
 
     public void Dispose()
     {
-        _set.Copier!.Dispose();
-        _set.Repair!.Dispose();
-        _set.Reader.Dispose();
-        _set.Writer.Dispose();
-        _set.Stripes.Dispose();
+        _set.Dispose();
+        _seals?.Dispose();
         _idle.ForEach(buffer => buffer.Dispose());
         foreach (Request request in _inFlight.Values)
         {
             request.Buffer.Dispose();
         }
+    }
+
+    private ulong AddStripe(FakeSponsor[] chosen)
+    {
+        Check(_set.Stripes.TryPrepare(SlotCount) == 0, "there is no memory for a stripe");
+        return _set.Stripes.Add(SlotCount, [.. chosen.Select(sponsor => (sponsor.Number, sponsor.Memory.Add(SlotCount)))]);
     }
 
     private void Join()
@@ -190,7 +199,8 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
         int place = _random.Next(_idle.Count);
         PageBuffer buffer = _idle[place];
         CheckUntouched(buffer);
-        bool isWrite = _random.Next(2) == 0;
+        // Of a slot that was never written to nothing can be opened, and a pager does not ask for it.
+        bool isWrite = _random.Next(2) == 0 || (_settings.Seals && !Slots(stripe, slot, pages).All(_model.ContainsKey));
         ulong version = ++_lastVersion;
         for (int i = 0; isWrite && i < pages; i++)
         {
@@ -235,6 +245,7 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
     private void End(Request request, bool isDone, byte* named)
     {
         Completed += isDone ? 1 : 0;
+        Opened += isDone && !request.IsWrite && _settings.Seals ? 1 : 0;
         int page = 0;
         foreach ((ulong, uint) slot in Slots(request.Stripe, request.Slot, request.Pages))
         {
@@ -303,14 +314,27 @@ internal sealed unsafe partial class StripeSimulation : IDisposable
         {
             foreach (Replica replica in _set.Stripes[stripe]!.Replicas.Where(replica => replica.State == ReplicaState.Live))
             {
-                ulong[] slots = _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory[replica.Slab];
+                FakeMemory memory = _sponsors.Single(sponsor => sponsor.Number == replica.Sponsor).Memory;
                 for (uint slot = 0; slot < SlotCount; slot++)
                 {
                     bool isKnown = _model.TryGetValue((stripe, slot), out ulong expected) && !_busy.Contains((stripe, slot)) && !_unknown.Contains((stripe, slot))
                         && (!_damaged.Contains((stripe, slot)) || _repaired.Contains((stripe, slot, replica.Sponsor)));
-                    Check(!isKnown || slots[slot] == expected, $"slot {slot} of stripe {stripe} is {slots[slot]} on sponsor {replica.Sponsor}, not {expected}");
+                    Check(!isKnown || Holds(stripe, slot, memory, replica.Slab, expected), $"slot {slot} of stripe {stripe} is {memory[replica.Slab, slot]} on sponsor {replica.Sponsor}, not {expected}");
                 }
             }
+        }
+    }
+
+    private bool Holds(ulong stripe, uint slot, FakeMemory memory, ulong slab, ulong version)
+    {
+        if (_set.Sealer is not { } sealer)
+        {
+            return memory[slab, slot] == version;
+        }
+
+        fixed (byte* page = memory.Pages(slab, slot).ToArray())
+        {
+            return sealer.TryOpen(_set.Stripes[stripe]!.Seal, slot, page) && *(ulong*)page == version;
         }
     }
 

@@ -15,7 +15,7 @@ public sealed class StripeSimulationTests
     [Fact]
     public void Every_request_completes_once_with_the_newest_version_whatever_becomes_of_sponsors()
     {
-        long completed = 0, replicas = 0, stripes = 0, filled = 0, moved = 0, corrupted = 0, repaired = 0, hedged = 0, won = 0, replaced = 0;
+        long completed = 0, replicas = 0, stripes = 0, filled = 0, moved = 0, corrupted = 0, repaired = 0, hedged = 0, won = 0, replaced = 0, opened = 0;
         List<string> broken = [];
         foreach (int seed in ChosenSeeds())
         {
@@ -35,13 +35,14 @@ public sealed class StripeSimulationTests
             hedged += simulation.Hedged;
             won += simulation.HedgesWon;
             replaced += simulation.Replaced;
+            opened += simulation.Opened;
         }
 
         Assert.True(broken.Count == 0, $"{broken.Count} seeds\n" + string.Join("\n", broken.Take(5)));
         Assert.True(completed > 0);
         Assert.True(
-            Number("HECA_SEED") is not null || (replicas > 100 && stripes > 0 && filled > 100 && moved > 100 && corrupted > 1000 && repaired > 50 && hedged > 500 && won > 250 && replaced > 100),
-            $"{replicas} replicas lost, {stripes} stripes, {filled} filled, {moved} moved, {corrupted} corrupted, {repaired} repaired, {hedged} hedged, {won} won, {replaced} replaced: this shows nothing");
+            Number("HECA_SEED") is not null || (replicas > 100 && stripes > 0 && filled > 100 && moved > 100 && corrupted > 1000 && repaired > 50 && hedged > 500 && won > 250 && replaced > 100 && opened > 10_000),
+            $"{replicas} replicas lost, {stripes} stripes, {filled} filled, {moved} moved, {corrupted} corrupted, {repaired} repaired, {hedged} hedged, {won} won, {replaced} replaced, {opened} opened: this shows nothing");
     }
 
     private static string? Run(StripeSimulation simulation)
