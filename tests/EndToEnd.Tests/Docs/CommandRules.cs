@@ -50,8 +50,7 @@ internal static class CommandRules
 
         new(@"(bin/)?heca-sponsor .*", CommandTreatment.Serve) { IsOnce = true },
         new(@"(bin/)?heca pager .*", CommandTreatment.Serve) { IsOnce = true },
-        new(@"heca bench (demo|check|suite|report|random-walk|network)\b.*", CommandTreatment.Parse, "takes seconds to hours, and as much of the host: BenchSuiteTests and NetworkBenchTests run them"),
-        new(@"bin/heca bench network .*", CommandTreatment.Parse, "measures for six seconds: NetworkBenchTests run it"),
+        new(@"(bin/)?heca bench .*", CommandTreatment.Parse, "takes seconds to hours, and as much of the host: BenchSuiteTests and NetworkBenchTests run them"),
         new(@"(bin/)?heca (run|check|cluster)\b.*", CommandTreatment.Run) { IsOnce = true },
         new(@"heca (segment|drain|offer|key)\b.*", CommandTreatment.Run),
         new(@"cc .*", CommandTreatment.Run),
