@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
 using Xunit;
@@ -8,6 +9,9 @@ namespace Hecatonchire.Tests.Deploy;
 internal sealed class NotifySocket : IDisposable
 {
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(60);
+
+    /// <summary>Between two looks at whether the daemon is there.</summary>
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
 
@@ -36,6 +40,20 @@ internal sealed class NotifySocket : IDisposable
         }
 
         throw new TimeoutException($"the daemon does not say {start}");
+    }
+
+    /// <summary>As <see cref="NextThatBegins"/>; false where the daemon ends instead, or none comes.</summary>
+    public bool AwaitThatBegins(string start, Process daemon)
+    {
+        for (long end = Environment.TickCount64 + (long)s_deadline.TotalMilliseconds; !daemon.HasExited && Environment.TickCount64 < end;)
+        {
+            if (TryNext(s_look)?.StartsWith(start, StringComparison.Ordinal) == true)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>How many signs of life come before none has for so long; as many as <paramref name="most"/> at most.</summary>

@@ -35,6 +35,21 @@ public sealed class SponsorProcessTests : IDisposable
         Assert.Contains("Dropped a message", sponsor.Errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_demander_written_from_the_description_of_the_protocol_is_served_and_refused_as_that_says()
+    {
+        Capability.RequirePython();
+        string trusting = Path.Combine(_directory, "trusting");
+        var own = CurveKeyPair.Create();
+        _ = Directory.CreateDirectory(trusting);
+        KeyFile.Write(Path.Combine(trusting, TrustFile.Name), $"alice {own.PublicZ85} quota=64MiB", KeyFile.PublicMode, overwrite: true, "");
+        using SponsorProcess open = SponsorProcess.StartAnnounced(Keys), closed = SponsorProcess.StartAnnounced(trusting, "--gone-after", "1");
+        PythonScript.Run(
+            [Path.Combine(AppContext.BaseDirectory, "client.py"), $"{open.ControlPort}", Keys, $"{closed.ControlPort}", trusting, own.SecretZ85],
+            [],
+            TimeSpan.FromSeconds(60));
+    }
+
     [Theory]
     [InlineData(Libc.SIGTERM)]
     [InlineData(Libc.SIGINT)]

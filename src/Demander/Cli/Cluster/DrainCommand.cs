@@ -18,7 +18,7 @@ internal static class DrainCommand
         + "it. When nothing is left the sponsor can be stopped, and nobody notices. Ends with status 0 then; with 1 where something is left after --timeout.\n"
         + "However it ends, the sponsor stays drained: `heca offer` makes it lend again.\n\n"
         + "Examples:\n"
-        + "  heca drain 10.0.0.2:7400 --sponsor-key b.public --admin-key b.admin && ssh 10.0.0.2 systemctl stop heca-sponsor\n";
+        + "  heca drain 10.0.0.3:7400 --sponsor-key b.public --admin-key b.admin && ssh 10.0.0.3 systemctl stop heca-sponsor\n";
 
     private static readonly TimeSpan s_lookTime = TimeSpan.FromMilliseconds(250);
 

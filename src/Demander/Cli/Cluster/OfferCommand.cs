@@ -14,7 +14,7 @@ internal static class OfferCommand
         "What is lent beyond the new offer is asked back: the demanders hold it on other sponsors, with their programs running, and free it. It stays\n"
         + "lent where no other sponsor has room. A sponsor that is started again offers what its --memory says.\n\n"
         + "Examples:\n"
-        + "  heca offer 10.0.0.2:7400 16GiB --sponsor-key b.public --admin-key b.admin\n";
+        + "  heca offer 10.0.0.3:7400 16GiB --sponsor-key b.public --admin-key b.admin\n";
 
     public static Command Create()
     {
