@@ -61,6 +61,7 @@ _heca() {
         'heca run --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
         'heca run --log-level') :; return ;;
         'heca run --metrics') :; return ;;
+        'heca run --stats-json') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca run --otlp') :; return ;;
         'heca run --log-format') COMPREPLY=($(compgen -W 'text json journald' -- "$current")); return ;;
         'heca run --sponsor') :; return ;;
@@ -261,7 +262,7 @@ _heca() {
     esac
     case "$path" in
         'heca') COMPREPLY=($(compgen -W 'run pager bench status top segment cluster drain offer key check version --help --version' -- "$current")) ;;
-        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --transport --log-level --stats --metrics --otlp --log-format --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
+        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --transport --log-level --stats --stats-json --metrics --otlp --log-format --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
         'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --otlp --log-format --log-level --config --help' -- "$current")) ;;
         'heca bench') COMPREPLY=($(compgen -W 'fault scan random-walk zipf quicksort network demo suite report check --help' -- "$current")) ;;
         'heca bench fault') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --sparse --pin --eviction --baseline --floor --breakdown --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
