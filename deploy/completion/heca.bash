@@ -24,6 +24,7 @@ _heca() {
             'heca bench quicksort') path='heca bench quicksort' ;;
             'heca bench network') path='heca bench network' ;;
             'heca bench demo') path='heca bench demo' ;;
+            'heca bench advise') path='heca bench advise' ;;
             'heca bench suite') path='heca bench suite' ;;
             'heca bench report') path='heca bench report' ;;
             'heca bench check') path='heca bench check' ;;
@@ -60,6 +61,7 @@ _heca() {
         'heca run --stop-after') :; return ;;
         'heca run --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
         'heca run --log-level') :; return ;;
+        'heca run --stats-json') COMPREPLY=($(compgen -f -- "$current")); return ;;
         'heca run --metrics') :; return ;;
         'heca run --otlp') :; return ;;
         'heca run --log-format') COMPREPLY=($(compgen -W 'text json journald' -- "$current")); return ;;
@@ -225,6 +227,27 @@ _heca() {
         'heca bench network --hedge') COMPREPLY=($(compgen -W 'yes no' -- "$current")); return ;;
         'heca bench network --spill') COMPREPLY=($(compgen -d -- "$current")); return ;;
         'heca bench network --spill-max') :; return ;;
+        'heca bench advise --budgets') :; return ;;
+        'heca bench advise --slowdown') :; return ;;
+        'heca bench advise --slowdown-max') :; return ;;
+        'heca bench advise --runs') :; return ;;
+        'heca bench advise --input') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench advise --report') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench advise --memory') :; return ;;
+        'heca bench advise --capture-min') :; return ;;
+        'heca bench advise --prefetch') COMPREPLY=($(compgen -W 'none window trend' -- "$current")); return ;;
+        'heca bench advise --eviction') COMPREPLY=($(compgen -W 'fifo s3-fifo sieve behind-stream' -- "$current")); return ;;
+        'heca bench advise --transport') COMPREPLY=($(compgen -W 'auto rdma tcp' -- "$current")); return ;;
+        'heca bench advise --sponsor') :; return ;;
+        'heca bench advise --sponsor-key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench advise --key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+        'heca bench advise --replicas') :; return ;;
+        'heca bench advise --spread') :; return ;;
+        'heca bench advise --stripe') :; return ;;
+        'heca bench advise --read-policy') COMPREPLY=($(compgen -W 'service-time shortest-queue round-robin' -- "$current")); return ;;
+        'heca bench advise --hedge') COMPREPLY=($(compgen -W 'yes no' -- "$current")); return ;;
+        'heca bench advise --spill') COMPREPLY=($(compgen -d -- "$current")); return ;;
+        'heca bench advise --spill-max') :; return ;;
         'heca bench suite --size') :; return ;;
         'heca bench suite --runs') :; return ;;
         'heca bench suite --systems') :; return ;;
@@ -261,9 +284,9 @@ _heca() {
     esac
     case "$path" in
         'heca') COMPREPLY=($(compgen -W 'run pager bench status top segment cluster drain offer key check version --help --version' -- "$current")) ;;
-        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --transport --log-level --stats --metrics --otlp --log-format --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
+        'heca run') COMPREPLY=($(compgen -W '--local --capture --capture-min --capture-except --follow-children --prefetch --eviction --clean --pager --memory --stop-after --transport --log-level --stats --stats-json --metrics --otlp --log-format --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --help --' -- "$current")) ;;
         'heca pager') COMPREPLY=($(compgen -W '--socket --local --allow --takeover --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --etcd --etcd-lease --cluster --memory --transport --metrics --otlp --log-format --log-level --config --help' -- "$current")) ;;
-        'heca bench') COMPREPLY=($(compgen -W 'fault scan random-walk zipf quicksort network demo suite report check --help' -- "$current")) ;;
+        'heca bench') COMPREPLY=($(compgen -W 'fault scan random-walk zipf quicksort network demo advise suite report check --help' -- "$current")) ;;
         'heca bench fault') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --sparse --pin --eviction --baseline --floor --breakdown --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
         'heca bench scan') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --passes --eviction --baseline --floor --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
         'heca bench random-walk') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --accesses --writes --eviction --baseline --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
@@ -271,6 +294,7 @@ _heca() {
         'heca bench quicksort') COMPREPLY=($(compgen -W '--system --swap-dir --size --local --threads --seed --prefetch --dirty-tracking --transport --eviction --baseline --metrics --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help' -- "$current")) ;;
         'heca bench network') COMPREPLY=($(compgen -W '--transport --seconds --json --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --help' -- "$current")) ;;
         'heca bench demo') COMPREPLY=($(compgen -W '--progress --help' -- "$current")) ;;
+        'heca bench advise') COMPREPLY=($(compgen -W '--budgets --slowdown --slowdown-max --runs --precise --input --same-output --report --memory --capture-min --follow-children --prefetch --eviction --transport --sponsor --sponsor-key --key --embedded --replicas --spread --stripe --read-policy --hedge --spill --spill-max --json --progress --help --' -- "$current")) ;;
         'heca bench suite') COMPREPLY=($(compgen -W '--size --runs --systems --work --cell-seconds --swap-dir --seed --quick --out --resume --json --progress --help' -- "$current")) ;;
         'heca bench report') COMPREPLY=($(compgen -W '--readme --help' -- "$current")) ;;
         'heca bench check') COMPREPLY=($(compgen -W '--file --update --progress --help' -- "$current")) ;;

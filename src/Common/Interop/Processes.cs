@@ -30,6 +30,37 @@ internal static class Processes
         return false;
     }
 
+    /// <summary>What a process has started, directly or not, as long as none in between has ended. It looks at every process of the host.</summary>
+    public static IReadOnlyList<int> DescendantsOf(int ancestor)
+    {
+        var children = new Dictionary<int, List<int>>();
+        foreach (string entry in Directory.EnumerateDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(entry), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
+                && StatOf(process, ParentField) is { } parent)
+            {
+                int number = int.Parse(parent, CultureInfo.InvariantCulture);
+                if (!children.TryGetValue(number, out List<int>? siblings))
+                {
+                    children[number] = siblings = [];
+                }
+
+                siblings.Add(process);
+            }
+        }
+
+        List<int> found = [ancestor];
+        for (int i = 0; i < found.Count; i++)
+        {
+            if (children.Remove(found[i], out List<int>? next))
+            {
+                found.AddRange(next);
+            }
+        }
+
+        return found[1..];
+    }
+
     private static string? StatOf(int process, int field)
     {
         try

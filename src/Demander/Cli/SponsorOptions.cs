@@ -14,7 +14,8 @@ namespace Hecatonchire.Cli;
 /// From whom to borrow: <c>--sponsor HOST:PORT</c>, of which there may be several, with the keys that prove them, or <c>--embedded</c>, one of our own; and how pages are
 /// spread over them.
 /// </summary>
-internal sealed class SponsorOptions
+/// <param name="isEmbeddedByDefault">Where nobody is named, a sponsor of our own is meant.</param>
+internal sealed class SponsorOptions(bool isEmbeddedByDefault = false)
 {
     private const int ReplicasMax = StripeTable.ReplicasMax - 1;
 
@@ -135,7 +136,7 @@ internal sealed class SponsorOptions
     /// <summary>The key to show to sponsors; null: none. Throws <see cref="CommandException"/>.</summary>
     public DemanderKey? ResolveOwnKey(ParseResult parsed) => _ownKey.Resolve(parsed);
 
-    public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded);
+    public bool IsEmbedded(ParseResult parsed) => parsed.GetValue(_embedded) || (isEmbeddedByDefault && !IsNamed(parsed));
 
     /// <summary>True when a sponsor is named, or where to find some.</summary>
     public bool IsNamed(ParseResult parsed) => parsed.GetValue(_sponsor) is { Length: > 0 } || parsed.GetValue(_etcd) is { Length: > 0 };

@@ -42,6 +42,29 @@ public sealed class RunCommandTests : IDisposable
     [InlineData(128 + 7, "kill -BUS $$")]
     public void The_status_is_the_programs(int status, string script) => Assert.Equal(status, Run("sh", "-c", script));
 
+    /// <summary>The status as well where nobody else tells: a pager that could not go on makes that of `heca run` 1.</summary>
+    [Fact]
+    public void Figures_for_scripts_have_the_programs_time_and_its_status()
+    {
+        string file = Path.Combine(_directory, "figures.json");
+        _failure = "the sponsor is gone";
+        long started = Stopwatch.GetTimestamp();
+        Assert.Equal(1, Run(["--stats-json", file], "sh", "-c", "sleep 0.2; exit 7"));
+        RunFigures figures = RunFigures.Read(file)!;
+        Assert.Equal((7, "the sponsor is gone"), (figures.ExitStatus, figures.Figures.Failure));
+        Assert.InRange(figures.ElapsedS, 0.2, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        Assert.Contains("\"elapsed_s\":", File.ReadAllText(file), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_for_figures_that_cannot_be_written_is_told_before_the_program_runs()
+    {
+        string trace = Path.Combine(_directory, "trace");
+        Assert.Equal(2, Run(["--stats-json", "/no/such/directory/figures.json"], "touch", trace));
+        Assert.False(File.Exists(trace));
+        Assert.Empty(_pagers);
+    }
+
     [Fact]
     public void A_file_that_the_kernel_refuses_to_execute_is_126_and_leaves_nothing()
     {

@@ -45,6 +45,7 @@ internal static class BenchCommand
 
         command.Add(NetworkCommand.Create());
         command.Add(CreateDemo());
+        command.Add(AdviseCommand.Create());
         command.Add(SuiteCommand.Create());
         command.Add(ReportCommand.Create());
         command.Add(RatiosCommand.Create());

@@ -119,6 +119,12 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
 
     private readonly Option<bool> _stats = new("--stats") { Description = "Print the pager's figures on standard error at the end" };
 
+    private readonly Option<string?> _statsJson = new("--stats-json")
+    {
+        HelpName = "FILE",
+        Description = "Write the pager's figures to this file at the end, with the program's time and exit status: one JSON object",
+    };
+
     private readonly Argument<string[]> _program = new("PROGRAM")
     {
         Arity = ArgumentArity.ZeroOrMore,
@@ -129,7 +135,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
     {
         var command = new DetailedCommand("run", Description, Details)
         {
-            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _transport, _logLevel, _stats, _program,
+            _local, _capture, _captureMin, _captureExcept, _followChildren, _prefetch, _eviction, _clean, _pager, _memory, _stopAfter, _transport, _logLevel, _stats, _statsJson, _program,
         };
         foreach (Option option in _watch.Options)
         {
@@ -194,8 +200,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
                 Except = parsed.GetValue(_captureExcept) ?? [],
             },
             FollowChildren = parsed.GetValue(_followChildren),
-            Prefetch = Enum.Parse<PrefetchKind>(
-                OneOf("--prefetch", parsed.GetValue(_prefetch)!, ["none", "window", "trend"]), ignoreCase: true),
+            Prefetch = Prefetch(parsed.GetValue(_prefetch)!),
             Eviction = Eviction(parsed.GetValue(_eviction)!),
             Clean = OneOf("--clean", parsed.GetValue(_clean)!, ["yes", "no"]) == "yes",
             Spill = service is null ? _sponsors.ResolveSpill(parsed) : null,
@@ -207,6 +212,7 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
                 OneOf("--log-level", parsed.GetValue(_logLevel)!, ["trace", "debug", "information", "warning", "error", "critical", "none"]),
                 ignoreCase: true),
             Stats = parsed.GetValue(_stats),
+            StatsFile = parsed.GetValue(_statsJson),
             Program = program[0],
             Arguments = program[1..],
             Borrowing = service is null ? _sponsors.Resolve(parsed) : null,
@@ -218,15 +224,17 @@ internal sealed class RunCommand(PagerFactory startPager, EmbeddedSponsorFactory
         ? budget
         : throw Bad($"--local '{text}': write a size of at least {new ByteSize(LocalBudget.BytesMin)}, such as 256MiB, or a share, such as 1:4");
 
-    private static EvictionKind Eviction(string text) => EvictionKinds.TryParse(text, out EvictionKind kind)
+    public static PrefetchKind Prefetch(string text) => Enum.Parse<PrefetchKind>(OneOf("--prefetch", text, ["none", "window", "trend"]), ignoreCase: true);
+
+    public static EvictionKind Eviction(string text) => EvictionKinds.TryParse(text, out EvictionKind kind)
         ? kind
         : throw Bad($"--eviction '{text}': write one of {EvictionKinds.All}");
 
-    private static long CaptureMin(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes >= PageSize.Bytes
+    public static long CaptureMin(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes >= PageSize.Bytes
         ? size.Bytes
         : throw Bad($"--capture-min '{text}': write a size of at least {new ByteSize(PageSize.Bytes)}, such as 1MiB");
 
-    private static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
+    public static long Memory(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? size.Bytes
         : throw Bad($"--memory '{text}': write a size, such as 2GiB");
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Hecatonchire.Eviction;
 using Hecatonchire.Host;
@@ -30,6 +31,9 @@ internal static partial class RunSession
         using ILoggerFactory loggers = ConsoleLogging.Create(settings.LogLevel, settings.Watch.LogFormat, settings.Watch.Events);
         ILogger log = loggers.CreateLogger("heca.run");
 
+        // A file that cannot be written is told before the program has run for hours.
+        using FileStream? figures = settings.StatsFile is null ? null : RunFigures.Create(settings.StatsFile);
+
         // From here on a signal must not end this process before it has cleaned up.
         using var signals = new SignalForwarder();
         using ISponsorSource? sponsor = settings.Service is not null ? null
@@ -57,10 +61,15 @@ internal static partial class RunSession
         }
 
         using SegmentServer? segments = SegmentServer.TryStart(pager, out _);
-        int status = RunProgram(program, settings, subject, pager, signals, log);
+        (int status, TimeSpan elapsed) = RunProgram(program, settings, subject, pager, signals, log);
         if (settings.Stats)
         {
             HecaCommandLine.Say(() => RunSummary.Write(Console.Error, pager));
+        }
+
+        if (figures is not null)
+        {
+            RunFigures.Of(pager, subject, elapsed, status).Write(figures);
         }
 
         // A program that lost its memory ends in its own way, by SIGBUS as a rule: the reason is what its user needs.
@@ -101,7 +110,7 @@ internal static partial class RunSession
     });
 
     /// <summary>Throws <see cref="CommandException"/> where the program or the host does not allow what was asked for.</summary>
-    private static bool Captures(string program, CaptureChoice choice)
+    internal static bool Captures(string program, CaptureChoice choice)
     {
         ProgramKind kind = choice == CaptureChoice.No ? ProgramKind.UsesHeca : ProgramFile.Inspect(program);
         if (kind == ProgramKind.UsesHeca && choice != CaptureChoice.Yes)
@@ -119,19 +128,21 @@ internal static partial class RunSession
         return true;
     }
 
-    private static int RunProgram(string program, RunSettings settings, StatusSubject subject, IPagerHost pager, SignalForwarder signals, ILogger log)
+    private static (int Status, TimeSpan Elapsed) RunProgram(string program, RunSettings settings, StatusSubject subject, IPagerHost pager, SignalForwarder signals, ILogger log)
     {
+        long started = Stopwatch.GetTimestamp();
         using ChildProgram child = ChildProgram.Start(program, settings.Arguments, pager.SocketPath, subject.IsCaptured, settings.FollowChildren);
         subject.Program = child.ProcessId;
         Started(log, child.ProcessId, program);
         signals.ForwardTo(child);
         int status = child.WaitForExit();
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(started);
         Ended(log, child.ProcessId, status);
         WaitForForked(child.ProcessId, pager, signals, log);
 
         // A ^C or a closed terminal reaches both of us, and handlers run late: the program may be gone by then.
         signals.Stop();
-        return status;
+        return (status, elapsed);
     }
 
     /// <summary>A program that has become a daemon, or left another child behind, still has memory that is not here.</summary>

@@ -61,6 +61,9 @@ internal sealed record RunSettings
     /// <summary>Print a summary on standard error at the end.</summary>
     public required bool Stats { get; init; }
 
+    /// <summary>The file that gets <see cref="RunFigures"/> at the end; null: none.</summary>
+    public required string? StatsFile { get; init; }
+
     /// <summary>As typed: a path, or a name to look for in PATH.</summary>
     public required string Program { get; init; }
 

@@ -10,9 +10,6 @@ namespace Hecatonchire.Cli.Run;
 /// </summary>
 internal sealed class SignalForwarder : IDisposable
 {
-    private const nint Default = 0;
-    private const nint Ignore = 1;
-    private const int BrokenPipe = 13;
     private const int User1 = 10;
     private const int User2 = 12;
 
@@ -26,6 +23,7 @@ internal sealed class SignalForwarder : IDisposable
     private static readonly (PosixSignal Signal, int Number)[] FromKeyboard = [(PosixSignal.SIGINT, 2), (PosixSignal.SIGQUIT, 3)];
 
     private readonly Lock _gate = new();
+    private readonly BrokenPipes _brokenPipes = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
     private readonly List<int> _early = [];
     private ChildProgram? _program;
@@ -34,10 +32,6 @@ internal sealed class SignalForwarder : IDisposable
 
     public SignalForwarder()
     {
-        // The runtime ignores SIGPIPE, and what is ignored stays so in a child: its program would write on into a closed pipe. A
-        // handler ends with exec, but the runtime installs none for what is ignored.
-        _ = Libc.SetSignalAction(BrokenPipe, Default);
-        _registrations.Add(PosixSignalRegistration.Create((PosixSignal)BrokenPipe, context => context.Cancel = true));
         foreach ((PosixSignal signal, int number) in Always)
         {
             _registrations.Add(PosixSignalRegistration.Create(signal, context => Handle(context, number)));
@@ -99,7 +93,7 @@ internal sealed class SignalForwarder : IDisposable
             registration.Dispose();
         }
 
-        _ = Libc.SetSignalAction(BrokenPipe, Ignore);
+        _brokenPipes.Dispose();
     }
 
     private void Handle(PosixSignalContext context, int number)
