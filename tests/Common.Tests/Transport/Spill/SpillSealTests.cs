@@ -151,7 +151,7 @@ public sealed unsafe class SpillSealTests : IDisposable
         using PageBuffer pages = new(2);
         byte* tag = stackalloc byte[PageSeal.TagBytes];
         _ = SealAndOpen(seal, pages, tag, 100);
-        Assert.Equal(0, SealAndOpen(seal, pages, tag, 10_000));
+        Assert.Equal(0, Allocations.Least(() => SealAndOpen(seal, pages, tag, 10_000)));
     }
 
     private static long SealAndOpen(PageSeal seal, PageBuffer pages, byte* tag, int count)
