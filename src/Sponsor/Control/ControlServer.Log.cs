@@ -15,8 +15,8 @@ internal sealed partial class ControlServer
         Message = "Dropped a message that is no control message ({Frames} frames, the last of {Bytes} bytes); {LeftOut} more since the last line")]
     private partial void LogDropped(int frames, int bytes, long leftOut);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Demander {Id} ({Name}) is gone; {Bytes} bytes of its slabs freed")]
-    private partial void LogGone(Guid id, string name, long bytes);
+    [LoggerMessage(Message = "Demander {Id} ({Name}) is gone; {Bytes} bytes of its slabs freed")]
+    private partial void LogGone(LogLevel level, Guid id, string name, long bytes);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Ended the sessions of demander {Id} ({Name}), key {Key}: {Why}")]
     private partial void LogCutOff(Guid id, string name, string? key, string why);

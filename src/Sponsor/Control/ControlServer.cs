@@ -225,7 +225,8 @@ internal sealed partial class ControlServer : IDisposable
         _handler.ForgetSilentSessions();
         foreach (Demander gone in _store.SweepGone())
         {
-            LogGone(gone.Id, gone.Name, gone.LentBytes);
+            // One that has given everything back was expected to go.
+            LogGone(gone.LentBytes > 0 ? LogLevel.Warning : LogLevel.Information, gone.Id, gone.Name, gone.LentBytes);
         }
     }
 }
