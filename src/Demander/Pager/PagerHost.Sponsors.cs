@@ -32,18 +32,20 @@ internal sealed partial class PagerHost
     /// <summary>Where no page can be sealed is told before a program is started. Throws <see cref="PagerStartException"/>.</summary>
     public static void TrySeal(bool seals, string? folder)
     {
+        if (!seals)
+        {
+            return;
+        }
+
+        // One that is yet to be made is where its parent is.
+        while (folder is not null && !Directory.Exists(folder))
+        {
+            folder = Path.GetDirectoryName(folder);
+        }
+
         try
         {
-            // One that is yet to be made is where its parent is.
-            while (folder is not null && !Directory.Exists(folder))
-            {
-                folder = Path.GetDirectoryName(folder);
-            }
-
-            if (seals)
-            {
-                SealFile.CheckHost(folder);
-            }
+            SealFile.CheckHost(folder);
         }
         catch (SealException e)
         {

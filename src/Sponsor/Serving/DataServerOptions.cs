@@ -9,7 +9,7 @@ internal sealed record DataServerOptions
     /// <summary>Of these so many of one demander, or of all with one name in the trust file; one more is answered "busy". A program has two.</summary>
     public int ConnectionsPerShareMax { get; init; } = 128;
 
-    /// <summary>True: each name or demander has its share of the serving thread. That has its price where several want all of it, so it is for who has given shares.</summary>
+    /// <summary>True: each name or demander has its share of the serving thread. What that costs where several want all of it is not measured yet, so it is for who has given shares.</summary>
     public bool IsShared { get; init; } = true;
 
     /// <summary>A connection that has not said HELLO by then is closed.</summary>

@@ -151,7 +151,7 @@ internal sealed unsafe class SealFile : IDisposable
         }
 
         // One whose pager died may have left something there.
-        Clear(stripe);
+        Forget(stripe);
         return Libc.ChangeBlocks(_descriptor, 0, OffsetOf(stripe), (long)slots * RecordBytes) == 0 ? 0 : Libc.Errno;
     }
 
@@ -170,8 +170,12 @@ internal sealed unsafe class SealFile : IDisposable
         ? place
         : throw new InvalidDataException("what pages were sealed with is not there");
 
-    /// <summary>The stripe has ended.</summary>
-    public void Forget(ulong stripe) => Clear(stripe);
+    /// <summary>The stripe has ended: its memory is given back.</summary>
+    public void Forget(ulong stripe)
+    {
+        PlaceOf(stripe).Head->Generation = 0;
+        _ = Libc.ChangeBlocks(_descriptor, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, OffsetOf(stripe), (long)SlotsMax * RecordBytes);
+    }
 
     /// <summary>Nobody comes after this pager.</summary>
     public void Delete()
@@ -199,12 +203,6 @@ internal sealed unsafe class SealFile : IDisposable
         Head = (SealHead*)(_memory + HeadsOffset) + stripe,
         Records = (SealRecord*)(_memory + OffsetOf(stripe)),
     };
-
-    private void Clear(ulong stripe)
-    {
-        PlaceOf(stripe).Head->Generation = 0;
-        _ = Libc.ChangeBlocks(_descriptor, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, OffsetOf(stripe), (long)SlotsMax * RecordBytes);
-    }
 
     private static void Abandon(int descriptor, string? path)
     {
